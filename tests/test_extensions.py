@@ -3,17 +3,18 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from groundtune.build.approach_families import QUOTE_STAGES, WITH_MODEL
+from groundtune.build.approach_families import QUOTE_STAGES, WITH_MODEL, WITH_SCHEMA
 from groundtune.build.training_kinds import BUILT_IN
 from groundtune.cli import main
 from groundtune.config import load_config
 from groundtune.errors import ConfigError, UsageError
 from groundtune.extensions import RESERVED, Extensions, load_extensions
 from groundtune.project.validation import check_project
+from groundtune.types import TunedApproach
 from tests.conftest import MakeProject
 from tests.ingest.extension_package import installed
 
@@ -272,7 +273,7 @@ def test_names_that_cannot_be_taken(register: Callable[[Extensions], Any], messa
 
 def test_the_reserved_names_are_those_of_groundtune() -> None:
     assert set(RESERVED["trainer"]) == set(BUILT_IN)
-    built = {*WITH_MODEL, *QUOTE_STAGES, "quote-corpus", "nearest", "tuned", "hybrid"}
+    built = {*WITH_MODEL, *QUOTE_STAGES, "quote-corpus", "nearest", *WITH_SCHEMA, *get_args(TunedApproach)}
     assert set(RESERVED["approach"]) == built
 
 

@@ -355,6 +355,15 @@ class RepeatableGenerator(Generator, Protocol):
 
 
 @runtime_checkable
+class SchemaGenerator(Generator, Protocol):
+    """A generator that holds its text to the schema of a prompt while it writes."""
+
+    def why_not_held(self, schema: Mapping[str, Any]) -> str | None:
+        """Return what keeps it from holding this schema, such as a keyword; None as far as it is known to hold it."""
+        ...
+
+
+@runtime_checkable
 class ShotChooser(Protocol):
     """Chooses the few-shot examples for a prompt."""
 

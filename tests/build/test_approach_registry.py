@@ -20,6 +20,7 @@ from groundtune.build.task import task_format, task_labels
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.errors import MissingError, UsageError
+from groundtune.models.hosted_generator import UNHELD
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project.validation import check_project
 from groundtune.protocols import Approach, Generator
@@ -29,6 +30,7 @@ from groundtune.workspace import Workspace
 from tests.conftest import MakeProject
 
 WRITING = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
+HELD = ("constrained", "fewshot-constrained")
 QUOTING = ("quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus")
 TASKS = ("answer", "classify", "extract", "write")
 DOCUMENTS = {
@@ -51,6 +53,11 @@ def model(name: str = "default", url: str = "http://127.0.0.1:9/v1", more: str =
 def config(task: str, toml: str = "") -> Config:
     labels = LABELS if task == "classify" and "[labels]" not in toml else ""
     return Config.model_validate(tomllib.loads(f'name = "test"\ntask = "{task}"\n{toml}\n{labels}'))
+
+
+def writing(task: str) -> tuple[str, ...]:
+    """Return the approaches that ask a model."""
+    return (*WRITING, *HELD) if task == "extract" else WRITING
 
 
 def train(task: str) -> list[Example]:
@@ -109,10 +116,10 @@ def bench(ingested: Path, embedder: BundledEmbedder, tmp_path: Path) -> Bench:
 async def test_with_a_model_an_index_and_examples_everything_runs(bench: Bench, task: str) -> None:
     built = await bench(task, model())
     besides = {"answer": QUOTING, "classify": ("nearest",)}.get(task, ())
-    assert set(built.ready) == {*WRITING, *besides}
+    assert set(built.ready) == {*writing(task), *besides}
     assert (built.missing, built.forbidden) == ({}, {})
     assert all(isinstance(approach, Approach) and approach.name == name for name, approach in built.ready.items())
-    assert built.model_tables == dict.fromkeys(WRITING, "default"), "the others use no model"
+    assert built.model_tables == dict.fromkeys(writing(task), "default"), "the others use no model"
     assert default_approach(config(task)) in built.ready
 
 
@@ -133,7 +140,7 @@ async def test_without_a_model_labels_come_from_the_embedder(bench: Bench) -> No
 @pytest.mark.parametrize("task", ["extract", "write"])
 async def test_without_a_model_nothing_is_extracted_or_written(bench: Bench, task: str) -> None:
     built = await bench(task)
-    assert (built.ready, built.missing) == ({}, dict.fromkeys(WRITING, NEEDS_MODEL))
+    assert (built.ready, built.missing) == ({}, dict.fromkeys(writing(task), NEEDS_MODEL))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -141,13 +148,14 @@ async def test_without_an_index_nothing_is_read(bench: Bench, task: str) -> None
     built = await bench(task, model(), index=False, no_index_reason="needs an index; run groundtune ingest")
     reading = {"context", "rag", *(QUOTING if task == "answer" else ())}
     assert built.missing == dict.fromkeys(reading, "needs an index; run groundtune ingest")
-    assert set(built.ready) == {*WRITING, *({"nearest"} if task == "classify" else ())} - reading
+    assert set(built.ready) == {*writing(task), *({"nearest"} if task == "classify" else ())} - reading
 
 
 @pytest.mark.parametrize("task", TASKS)
 async def test_without_examples_there_are_no_shots(bench: Bench, task: str) -> None:
     built = await bench(task, model(), shots=False)
-    showing = {"fewshot-fixed", "fewshot", *({"nearest"} if task == "classify" else ())}
+    besides = {"classify": {"nearest"}, "extract": {"fewshot-constrained"}}.get(task, set())
+    showing = {"fewshot-fixed", "fewshot", *besides}
     assert built.missing == dict.fromkeys(showing, NEEDS_SHOTS)
     assert {"prompt", "context", "rag"} <= set(built.ready)
 
@@ -165,9 +173,9 @@ async def test_every_name_is_ready_or_missing_or_barred_and_never_two_of_them(
     built = await bench(task, toml, index=index, shots=shots)
     named = [*built.ready, *built.missing, *built.forbidden]
     assert len(named) == len(set(named))
-    assert set(WRITING) <= set(named)
+    assert set(writing(task)) <= set(named)
     assert set(QUOTING) <= set(named) or task != "answer"
-    assert ({f"{name}:big" for name in WRITING} <= set(named)) == ("[models.big]" in toml)
+    assert ({f"{name}:big" for name in writing(task)} <= set(named)) == ("[models.big]" in toml)
     assert set(built.model_tables) >= {name for name in built.ready if name.endswith(":big")}
 
 
@@ -213,6 +221,53 @@ async def test_an_approach_asks_its_own_model(bench: Bench) -> None:
     assert "[1] docs/refunds.md" in sent[1]["messages"][-1]["content"]
 
 
+async def test_constrained_is_prompt_with_the_schema_in_the_decoder_and_nothing_else(bench: Bench) -> None:
+    with ScriptedServer(Reply('{"total": 3, "town": null}')) as server:
+        built = await bench("extract", model(url=server.base_url))
+        for name in (*writing("extract"),):
+            assert (await built.ready[name].answer(Question("Three euros"))).output == {"total": 3, "town": None}
+        sent = dict(zip(writing("extract"), server.posts(), strict=True))
+    assert {name for name, body in sent.items() if "response_format" in body} == set(HELD)
+    for free, held in (("prompt", "constrained"), ("fewshot", "fewshot-constrained")):
+        schema = sent[held].pop("response_format")["json_schema"]["schema"]
+        assert set(schema["properties"]) == {"total", "town"}
+        assert sent[free] == sent[held]
+    assert default_approach(config("extract", model())) == "fewshot-constrained"
+
+
+async def test_a_server_that_takes_no_schema_is_said_in_the_row(bench: Bench) -> None:
+    def answer(body: dict[str, Any]) -> Reply:
+        refused = Reply("response_format is not supported", status=400)
+        return refused if "response_format" in body else Reply('{"total": 3}')
+
+    with ScriptedServer(answer) as server:
+        built = await bench("extract", model(url=server.base_url))
+        held, free = [await built.ready[name].answer(Question("Three euros")) for name in ("constrained", "prompt")]
+    assert (held.output, free.output) == ({"total": 3}, {"total": 3})
+    assert (held.warnings, free.warnings) == ((UNHELD,), ())
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [({"type": "object", "not": {"required": ["a"]}}, "not"), ({"type": "object"}, None)],
+)
+async def test_a_local_model_is_held_to_what_its_decoder_can_express(
+    bench: Bench, tmp_path: Path, schema: dict[str, Any], reason: str | None
+) -> None:
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"max_position_embeddings": 100}')
+    local = f'[models.default]\nkind = "local"\nmodel = "{folder}"\n'
+    built = await bench("extract", f'schema_file = "schema.json"\n{local}')
+    assert {"prompt", "fewshot"} <= set(built.ready)
+    if reason:
+        assert all(built.missing[name].startswith(f"cannot hold {folder} to the schema: ") for name in HELD)
+        assert all(f'"{reason}"' in built.missing[name] for name in HELD)
+    else:
+        assert set(HELD) <= set(built.ready)
+
+
 # -- missing and forbidden approaches ----------------------------------------------------------------------------
 
 
@@ -220,7 +275,7 @@ async def test_an_approach_asks_its_own_model(bench: Bench) -> None:
 async def test_an_unset_key_is_the_reason(bench: Bench, task: str) -> None:
     built = await bench(task, KEYLESS)
     reason = "cannot be used: the environment variable GROUNDTUNE_TEST_NO_SUCH_KEY is not set"
-    assert built.missing == dict.fromkeys(WRITING, reason)
+    assert built.missing == dict.fromkeys(writing(task), reason)
     assert not built.model_tables
 
 

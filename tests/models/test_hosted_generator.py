@@ -17,9 +17,10 @@ from groundtune.models import connection
 from groundtune.models.connection import SHOWN_MODELS, server_at
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.models.prices import TokenPrices
+from groundtune.models.repetition import REPETITION
 from groundtune.protocols import Generator, StreamingGenerator
 from groundtune.testing.scripted_server import Reply, Script, ScriptedServer
-from groundtune.types import Message, Prompt
+from groundtune.types import Generation, Message, Prompt
 
 PROMPT = Prompt("two words", messages=(Message("system", "be brief"), Message("user", "two words")))
 DEAD = "http://127.0.0.1:9/v1"
@@ -387,6 +388,26 @@ def test_event_loops_one_after_the_other_but_not_two_at_once() -> None:
 def test_an_invalid_base_url(base_url: str) -> None:
     with pytest.raises(UsageError, match="base_url"):
         HostedGenerator("m", base_url=base_url)
+
+
+LOOP = "The fee is 40 euros. " + "It is paid once a year. " * 20 + "It is pa"
+
+
+async def test_a_text_that_was_cut_off_in_a_loop_ends_after_its_first_cycle() -> None:
+    with ScriptedServer(Reply(LOOP, finish_reason="length")) as server:
+        async with generator(server.base_url, max_output_tokens=40) as model:
+            generation = await model.generate(PROMPT)
+            streamed = [piece async for piece in model.stream(PROMPT)]
+    assert (generation.text.rstrip(), generation.cut) == ("The fee is 40 euros. It is paid once a year.", REPETITION)
+    assert isinstance(streamed[-1], Generation)
+    assert (streamed[-1].text, streamed[-1].cut) == (generation.text, REPETITION)
+
+
+async def test_a_text_that_repeats_itself_and_ends_is_whole() -> None:
+    with ScriptedServer(Reply(LOOP)) as server:
+        async with generator(server.base_url, max_output_tokens=40) as model:
+            generation = await model.generate(PROMPT)
+    assert (generation.text, generation.cut) == (LOOP, None)
 
 
 async def test_a_truncated_answer_says_so() -> None:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundtune.common.json_schema import schema_checker
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.models import local_generator
 from groundtune.models.budget import Budget
 from groundtune.models.generation_cache import CachedGenerator, GenerationCache
 from groundtune.models.local_generator import LocalGenerator
+from groundtune.models.repetition import LOOP_TOKENS, REPETITION
 from groundtune.protocols import Generator, RepeatableGenerator
-from groundtune.types import Message, Prompt
+from groundtune.types import Generation, Message, Prompt
 from tests.models.tiny import NO_SYSTEM, TEMPLATE, WINDOW, tiny_model
 
 pytestmark = pytest.mark.slow
@@ -133,6 +135,98 @@ async def test_an_answer_truncated_at_its_limit_says_so(endless: Path, trained: 
     assert (await LocalGenerator(str(trained), max_output_tokens=40).generate(Prompt("the sky?"))).cut is None
 
 
+async def test_a_loop_ends_after_its_first_cycle(endless: Path, tmp_path: Path) -> None:
+    model = LocalGenerator(str(endless), max_output_tokens=1000)
+    for hit in (False, True):
+        cached = CachedGenerator(model, GenerationCache(tmp_path / "c.sqlite"), budget=Budget(0.0))
+        generation = await cached.generate(Prompt("the sky?", confidence=True))
+        assert (generation.text.strip(), generation.cut, generation.cached) == ("yes", REPETITION, hit)
+        assert LOOP_TOKENS <= (generation.usage.output_tokens or 0) < 2 * LOOP_TOKENS
+        assert generation.confidence == pytest.approx(1.0, abs=0.1)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "town": {"type": "string", "maxLength": 12},
+        "paid": {"type": "boolean"},
+        "days": {"type": ["integer", "null"], "minimum": 0, "maximum": 99},
+        "tags": {"type": "array", "items": {"enum": ["new", "old"]}, "maxItems": 2},
+    },
+    "required": ["town", "paid", "days", "tags"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.usefixtures("exact")
+async def test_a_schema_holds_whatever_the_model_would_write(trained: Path) -> None:
+    """Also in batches with prompts that have another schema, or none."""
+    model = LocalGenerator(str(trained), max_output_tokens=100)
+    other = {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"], "additionalProperties": False}
+    prompts = [Prompt(question, schema=schema) for question in ANSWERS for schema in (SCHEMA, other)]
+    alone = [(await model.generate(prompt)).text for prompt in prompts[:3]]
+    held, free = await asyncio.gather(
+        asyncio.gather(*map(model.generate, prompts)), asyncio.gather(*(model.generate(Prompt(q)) for q in ANSWERS))
+    )
+    for prompt, generation in zip(prompts, held, strict=True):
+        assert prompt.schema is not None
+        assert schema_checker(prompt.schema)(json.loads(generation.text)) is None
+        assert generation.cut is None
+    assert [generation.text for generation in held][:3] == alone
+    assert {generation.text for generation in held[1::2]} == {'{"a": 1}'}
+    assert [generation.text for generation in free] == list(ANSWERS.values())
+    assert model.request(prompts[0]) != model.request(prompts[1])
+
+
+@pytest.mark.usefixtures("exact")
+async def test_the_confidence_under_a_schema_is_that_among_the_tokens_it_allows(trained: Path) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=100)
+    forced = {"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"], "additionalProperties": False}
+    sure, unsure = [
+        (await model.generate(Prompt("the sky?", schema=schema, confidence=True))).confidence
+        for schema in (forced, SCHEMA)
+    ]
+    assert sure == pytest.approx(1.0)
+    assert 0 < (unsure or 0) < 1
+
+
+async def test_an_object_that_is_cut_off_says_so(trained: Path) -> None:
+    generation = await LocalGenerator(str(trained), max_output_tokens=6).generate(Prompt("x", schema=SCHEMA))
+    assert (generation.text[:1], generation.cut) == ("{", "max_output_tokens")
+
+
+async def test_a_schema_that_no_decoder_can_hold_fails_alone_and_names_the_keyword(trained: Path) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=40)
+    schema = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+    results = await asyncio.gather(
+        *(model.generate(prompt) for prompt in (Prompt("x"), Prompt("x", schema=schema))), return_exceptions=True
+    )
+    assert isinstance(results[0], Generation)
+    assert isinstance(results[1], ProviderError)
+    assert (results[1].kind, "uniqueItems" in results[1].message) == ("bad_request", True)
+    assert "uniqueItems" in (model.why_not_held(schema) or "")
+    assert model.why_not_held(SCHEMA) is None
+
+
+async def test_a_model_without_an_end_token_stops_at_the_end_of_the_object(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_generator, "find_end_ids", lambda *_: [])
+    generation = await LocalGenerator(str(trained), max_output_tokens=100).generate(Prompt("x", schema=SCHEMA))
+    assert (schema_checker(SCHEMA)(json.loads(generation.text)), generation.cut) == (None, None)
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["by the model", "by the template"])
+async def test_a_schema_holds_after_the_thinking(tmp_path: Path, opened: bool) -> None:
+    thought = "it is day\n</think>\n\nblue"
+    template = TEMPLATE.replace("<|assistant|>", "<|assistant|><think>\n") if opened else TEMPLATE
+    answers = {"the sky?": thought if opened else f"<think>\n{thought}"}
+    folder = tiny_model(tmp_path, answers=answers, steps=120, template=template, special=["<think>", "</think>"])
+    generation = await LocalGenerator(str(folder), max_output_tokens=100).generate(Prompt("the sky?", schema=SCHEMA))
+    assert generation.reasoning == "it is day"
+    assert schema_checker(SCHEMA)(json.loads(generation.text)) is None
+
+
 THINKS = {"the sky?": "<think>\nit is day\n</think>\n\nblue", "x": "<think>\n\n</think>\n\ny"}
 
 
@@ -232,14 +326,14 @@ async def test_a_prompt_that_does_not_fit_fails_alone(trained: Path) -> None:
 
 @pytest.mark.usefixtures("exact")
 async def test_a_prompt_that_nearly_fills_the_window_shortens_only_its_own_answer(endless: Path) -> None:
-    model = LocalGenerator(str(endless), max_output_tokens=120, window=200)
+    model = LocalGenerator(str(endless), max_output_tokens=95, window=200)
     near, free = await asyncio.gather(
         *(model.generate(Prompt(question)) for question in ("thirty days " * 60, "the sky?"))
     )
     assert near.usage.input_tokens is not None
     assert near.usage.output_tokens == 200 - near.usage.input_tokens
-    assert 64 <= near.usage.output_tokens < 120
-    assert free.usage.output_tokens == 120
+    assert 64 <= near.usage.output_tokens < 95
+    assert free.usage.output_tokens == 95
 
 
 async def test_the_window_is_the_configured_one_or_the_models(trained: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 random. Its end-of-turn token differs from the end tokens that tokenizer and model declare.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,18 @@ def tiny_model(
     window: int = WINDOW,
     steps: int = 40,
     ends: bool = True,
+    special: Sequence[str] = (),
 ) -> Path:
     """Save a model with two layers of 64 and return its folder. The same arguments give the same weights.
 
-    Without `ends`, it never learns to end an answer.
+    Without `ends`, it never learns to end an answer. special: further tokens of its own, such as marks of thinking.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     tokenizer = tiny_tokenizer([*SENTENCES, *(answers or {}), *(answers or {}).values()], template=template)
+    tokenizer.add_tokens(list(special), special_tokens=True)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,

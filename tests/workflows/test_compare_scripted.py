@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from groundtune.models.hosted_generator import UNHELD
 from groundtune.testing.scripted_models import Faults, ModelScript, ScriptedJudge, ScriptedModel, script_of
 from groundtune.testing.scripted_server import ScriptedServer
 from tests.workflows.scripted_bench import (
@@ -75,14 +76,16 @@ def test_every_approach_is_as_good_as_its_script(bench: MakeBench, task: Any) ->
     report = here("compare")
     names = {approach["name"] for approach in report["approaches"]}
     quotes = {"quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus"}
-    assert names == set(FIVE) | {"answer": quotes, "classify": {"nearest"}}.get(task, set())
+    held = {"constrained", "fewshot-constrained"}
+    assert names == set(FIVE) | {"answer": quotes, "classify": {"nearest"}, "extract": held}.get(task, set())
     assert report["unavailable"] == {}
     assert all(
         (approach["errors"], approach["answered"] + approach["abstained"]) == (0, 30)
         for approach in report["approaches"]
     )
     assert len(lines(report)) == 30 * len(names)
-    for name, context in FIVE.items():
+    contexts = FIVE | ({"constrained": "alone", "fewshot-constrained": "shots"} if task == "extract" else {})
+    for name, context in contexts.items():
         scores = [row["scores"] for row in lines(report) if row["approach"] == name]
         if task == "write":
             assert np.mean([row_scores["chrf"] > 0.999 for row_scores in scores]) == pytest.approx(
@@ -397,19 +400,21 @@ def test_demands_set_the_exit_code_and_a_results_file_is_enough(bench: MakeBench
     assert sorted(path.name for path in alone.iterdir()) == ["results.jsonl"]
 
 
-def test_a_schema_is_sent_unless_the_server_refuses_it(bench: MakeBench) -> None:
+def test_a_schema_is_sent_to_hold_the_reply_unless_the_server_refuses_it(bench: MakeBench) -> None:
     rows = examples("extract", 40)
     good, cheap = pair(rows, task="extract", right=0.8)
     good.right, cheap.faults = 0.8, Faults(refuses=("response_format",))
     here = bench(rows, good, cheap, model="concurrency = 1")
-    report = here("compare", *TWO)
+    names = ("constrained", "constrained:cheap")
+    report = here("compare", *(word for name in names for word in ("--approach", name)))
     sent = {name: [body for body in here.server.posts() if body["model"] == name] for name in ("good", "cheap")}
     schemas = [body["response_format"]["json_schema"]["schema"] for body in sent["good"]]
     assert all(list(schema["properties"]) == ["number", "total", "paid", "town"] for schema in schemas)
     assert ["response_format" in body for body in sent["cheap"]] == [True, *[False] * 40]
-    for name, model in (("prompt", good), ("prompt:cheap", cheap)):
+    for name, model in zip(names, (good, cheap), strict=True):
         result = summary_of(report, name)
         assert (result["errors"], result["mean"]) == (0, pytest.approx(share(model, rows))), name
-    assert summary_of(report, "prompt")["metrics"]["valid"]["mean"] == 1.0
-    assert summary_of(report, "prompt:cheap")["metrics"]["valid"]["mean"] < 1.0
-    assert 0.9 < summary_of(report, "prompt")["metrics"]["f1"]["mean"] < 1.0
+    held, unheld = (summary_of(report, name)["metrics"] for name in names)
+    assert (held["valid"]["mean"], unheld["valid"]["mean"] < 1.0) == (1.0, True)
+    assert 0.9 < held["f1"]["mean"] < 1.0
+    assert any(UNHELD in caveat and "constrained:cheap 40 rows" in caveat for caveat in report["caveats"])

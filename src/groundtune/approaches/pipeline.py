@@ -68,8 +68,8 @@ class Pipeline:
 
     Two instances that differ in one part are an ablation of that part. A `StreamingApproach`.
 
-    output_format: the rules and replies of the task. constrained: the generator is asked to hold the reply to the schema
-    of the format while it writes. question_at: position of the question relative to the passages.
+    output_format: the rules and replies of the task. constrained: the generator is to hold the reply to the schema of
+    the task while it writes. question_at: position of the question relative to the passages.
     threshold: confidence below which it abstains; None: the generator is not asked for one. strict: sentences without
     support are dropped, and an answer with nothing left is an abstention. language: of the project. checker: decides
     about sentences that are not in their passage word for word. local_slots: a semaphore held while context and shots

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from groundtune import build
 from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext
@@ -18,16 +18,26 @@ from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.extensions import adds_approach, load_extensions
-from groundtune.protocols import Approach, ContextProvider, Generator, RepeatableGenerator, ShotChooser, SupportChecker
+from groundtune.protocols import (
+    Approach,
+    ContextProvider,
+    Generator,
+    RepeatableGenerator,
+    SchemaGenerator,
+    ShotChooser,
+    SupportChecker,
+)
 from groundtune.tune.artifacts import find_artifact, latest_artifact, list_artifacts, other_seeds, verify_artifact
 from groundtune.tune.incomplete import why_untrained
-from groundtune.types import Artifact, Passage, Prompt, Question, Scope, Stage
+from groundtune.types import Artifact, Passage, Prompt, Question, Scope, Stage, TunedApproach
 
 if TYPE_CHECKING:
     from groundtune.build.approach_registry import ApproachRegistry
 
 WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
+WITH_SCHEMA = ("constrained", "fewshot-constrained")
+"""Those that are added for objects: `prompt` and `fewshot`, with the schema of the task held in the decoder."""
 QUOTE_STAGES: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
 """Approaches that quote what one stage of retrieval, or all of it (None), finds."""
 NEEDS_MODEL = "needs a text-generation model: add [models.default]"
@@ -61,14 +71,15 @@ class Building:
         *,
         context: ContextProvider | None = None,
         shots: ShotChooser | None = None,
+        constrained: bool = False,
         artifact: Artifact | None = None,
         default_threshold: float | None = None,
         access: TrainingAccess | None = None,
     ) -> None:
         """Compose an approach from its parts and note it as ready.
 
-        artifact: the trained model that it uses. default_threshold: applies until one is fitted. access: who may ask
-        it; None: everyone.
+        constrained: the schema of the task holds in the decoder. artifact: the trained model that it uses.
+        default_threshold: applies until one is fitted. access: who may ask it; None: everyone.
         """
         if not self.wants(name):
             return
@@ -81,6 +92,7 @@ class Building:
             output_format=self.resources.output_format,
             context=context,
             shots=shots,
+            constrained=constrained,
             threshold=next((threshold for threshold in chosen if threshold is not None), None),
             checker=self.checker,
             local_slots=self.resources.local_slots if name in self.registry.model_tables else None,
@@ -97,7 +109,7 @@ def known_names(config: Config) -> list[str]:
     """Return the names of all approaches that the task and the configuration may have, whether they can run or not."""
     models = [name for name, model in config.models.items() if model.kind != "quote" and not only_judges(config, name)]
     endings = [""] + [f":{name}" for name in models if name != "default"]
-    names = [f"{name}{ending}" for ending in endings for name in WITH_MODEL]
+    names = [f"{name}{ending}" for ending in endings for name in names_with_model(config)]
     names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
     names += ["nearest"] if config.task == "classify" else []
     tables = tuned_tables(config)
@@ -105,14 +117,22 @@ def known_names(config: Config) -> list[str]:
     return [*names, *load_extensions().approaches]
 
 
+def names_with_model(config: Config) -> tuple[str, ...]:
+    """Return the approaches that are set up for every model that generates text."""
+    return (*WITH_MODEL, *(WITH_SCHEMA if config.task == "extract" else ()))
+
+
 async def add_model(building: Building, model: str) -> None:
-    """Add the five ways to use a generator: alone, with fixed or nearest shots, with the corpus, with passages."""
+    """Add the ways to use a generator: alone, with fixed or nearest shots, with the corpus, with passages.
+
+    For objects, the first and the third are added once more with the schema in the decoder.
+    """
     config, resources, registry = building.config, building.resources, building.registry
     ending = "" if model == "default" else f":{model}"
-    names = [f"{name}{ending}" for name in WITH_MODEL]
+    names = [f"{name}{ending}" for name in names_with_model(config)]
     if not building.wants(*names):
         return
-    prompt, fewshot_fixed, fewshot, whole_corpus, rag = names
+    prompt, fewshot_fixed, fewshot, whole_corpus, rag, *constrained = names
     chosen, index = config.models[model], resources.index
     if reason := build.residency_violation(config, chosen):
         registry.forbidden.update(dict.fromkeys(names, reason))
@@ -128,6 +148,10 @@ async def add_model(building: Building, model: str) -> None:
     registry.concurrency.update(dict.fromkeys(names, chosen.concurrency))
     registry.model_tables.update(dict.fromkeys(names, model))
     building.add(prompt, generator)
+    if unheld := _unheld(resources, plain):
+        registry.missing.update(dict.fromkeys(constrained, unheld))
+    elif constrained:
+        building.add(constrained[0], generator, constrained=True)
     if building.wants(whole_corpus):
         if misfit := await _misfit(resources, plain, chosen):
             registry.missing[whole_corpus] = misfit
@@ -140,30 +164,50 @@ async def add_model(building: Building, model: str) -> None:
         registry.missing[rag] = resources.no_index_reason
     else:
         building.add(rag, generator, context=_retrieved(building, index))
-    if building.wants(fewshot_fixed, fewshot):
-        _add_shots(building, generator, fewshot_fixed, fewshot, barred=barred)
+    with_shots = [fewshot_fixed, fewshot, *(name for name in constrained[1:] if name not in registry.missing)]
+    if building.wants(*with_shots):
+        _add_shots(building, generator, *with_shots, barred=barred)
 
 
-def _add_shots(building: Building, generator: Generator, fixed: str, nearest: str, *, barred: str | None) -> None:
-    """Add the approaches with examples in their prompts. barred: why the embedder may not be used."""
+def _unheld(resources: Resources, generator: Generator) -> str | None:
+    """Why a generator cannot be held to the schema of the task, worded to follow the name of an approach."""
+    if (schema := resources.output_format.schema) is None:
+        return None
+    if not isinstance(generator, SchemaGenerator):
+        return f"needs a model that can be held to a schema, which {generator.name} does not say it can"
+    reason = generator.why_not_held(schema)
+    return f"cannot hold {generator.name} to the schema: {reason}" if reason else None
+
+
+def _add_shots(
+    building: Building, generator: Generator, fixed: str, nearest: str, *constrained: str, barred: str | None
+) -> None:
+    """Add the approaches with examples in their prompts. barred: why the embedder may not be used.
+
+    constrained: the name of that with the nearest ones and the schema in the decoder, if it can be.
+    """
     resources, registry = building.resources, building.registry
+    near = (nearest, *constrained)
     if barred:
-        registry.forbidden[nearest] = f"its few-shot examples need the embedder: {barred}"
+        registry.forbidden.update(dict.fromkeys(near, f"its few-shot examples need the embedder: {barred}"))
     if not resources.shot_candidates:
-        registry.missing.update({name: NEEDS_SHOTS for name in (fixed, nearest) if name not in registry.forbidden})
+        registry.missing.update({name: NEEDS_SHOTS for name in (fixed, *near) if name not in registry.forbidden})
         return
     building.add(fixed, generator, shots=_fixed(building.config, resources))
     if not barred:
         try:
-            building.add(nearest, generator, shots=_near(building.config, resources))
+            shots = _near(building.config, resources)
         except MissingError as error:
-            registry.missing[nearest] = f"needs the embedder: {error.message}"
+            registry.missing.update(dict.fromkeys(near, f"needs the embedder: {error.message}"))
+            return
+        for name in near:
+            building.add(name, generator, shots=shots, constrained=name in constrained)
 
 
 def tune_table_of(config: Config, name: str) -> str | None:
     """Return the table [tune.NAME] behind an approach such as `tuned`, `hybrid:letters` or `tuned@ID`, or None."""
     role, _, table = name.partition("@")[0].partition(":")
-    if role not in ("tuned", "hybrid"):
+    if role not in get_args(TunedApproach):
         return None
     tables = tuned_tables(config)
     if not table:
@@ -206,7 +250,7 @@ def further_trainings(config: Config, models: Path | None, artifacts: Mapping[st
 
 
 async def _add_artifact(building: Building, name: str, roles: dict[str, str], artifact_id: str | None) -> None:
-    """Add a trained model. roles: `tuned` and `hybrid` to the names of the approaches to add."""
+    """Add a trained model. roles: `tuned` and its like to the names of the approaches to add."""
     config, resources, registry = building.config, building.resources, building.registry
     models = resources.model_folder
     if not building.wants(*roles.values()):
@@ -226,17 +270,22 @@ async def _add_artifact(building: Building, name: str, roles: dict[str, str], ar
         await access.readers()
         verify_artifact(models / artifact.id, artifact)
         if artifact.id not in building.tuned_generators:
-            tuned = training_kind(artifact.kind).load(
+            building.tuned_generators[artifact.id] = training_kind(artifact.kind).load(
                 config, artifact, models / artifact.id, patience_seconds=resources.rate_limit_wait_seconds
             )
-            building.tuned_generators[artifact.id] = resources.wrap_generator(tuned)
     except GroundtuneError as error:
         registry.missing.update(dict.fromkeys(roles.values(), error.message))
         return
-    generator = building.tuned_generators[artifact.id]
+    tuned = building.tuned_generators[artifact.id]
+    generator = resources.wrap_generator(tuned)
     registry.artifacts.update(dict.fromkeys(roles.values(), artifact))
     if plain := roles.get("tuned"):
         building.add(plain, generator, artifact=artifact, access=access)
+    if held := roles.get("tuned-constrained"):
+        if unheld := _unheld(resources, tuned):
+            registry.missing[held] = unheld
+        else:
+            building.add(held, generator, constrained=True, artifact=artifact, access=access)
     if hybrid := roles.get("hybrid"):
         if resources.index is None:
             registry.missing[hybrid] = resources.no_index_reason

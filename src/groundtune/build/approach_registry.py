@@ -102,7 +102,7 @@ async def build_registry(
     await families.add_tuned(building)
     families.add_extensions(building)
     if not has_model:
-        for name in set(families.WITH_MODEL) - {*registry.ready, *registry.forbidden}:
+        for name in set(families.names_with_model(config)) - {*registry.ready, *registry.forbidden}:
             registry.missing.setdefault(name, families.NEEDS_MODEL)
     return registry
 
@@ -131,7 +131,8 @@ def default_approach(config: Config) -> str:
     if config.answers.approach:
         return config.answers.approach
     if config.task != "answer":
-        return "fewshot"
+        is_held = config.task == "extract" and config.models["default"].kind == "openai"
+        return "fewshot-constrained" if is_held else "fewshot"
     return "rag" if config.models["default"].kind != "quote" else "quote-hybrid"
 
 

@@ -47,7 +47,8 @@ def compose_approach(
 ) -> Approach:
     """Build an approach. threshold: the confidence below which it abstains; None: it has no threshold.
 
-    constrained: the schema of the task holds in the decoder. local_slots: held during local work before the model call, when many questions run concurrently.
+    constrained: the schema of the task holds in the decoder. local_slots: held during local work before the model call,
+    when many questions run concurrently.
     """
     from groundtune.approaches.output_formats import AnswerFormat
     from groundtune.approaches.pipeline import Pipeline

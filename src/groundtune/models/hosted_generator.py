@@ -18,6 +18,7 @@ from groundtune.models.connection import Connection, ConnectionOptions, server_a
 from groundtune.models.dialects import dialects
 from groundtune.models.reasoning import begins_as_thought
 from groundtune.models.refused_parameters import Alternatives
+from groundtune.models.repetition import LOOP_CHARACTERS, REPETITION, end_before_loop
 from groundtune.models.reported_usage import TokenUsage, read_usage
 from groundtune.models.token_confidence import text_confidence
 from groundtune.protocols import Prices
@@ -34,6 +35,8 @@ OPTIONAL: Alternatives = {
 }
 """Parameters that some servers refuse, with the names to try instead; None omits the parameter."""
 CUT = "max_output_tokens"
+UNHELD = "the server does not support response_format, so nothing held the reply to the JSON Schema"
+"""Warning of a text whose prompt has a schema."""
 MESSAGE_TOKENS = 16
 """Upper bound on the tokens that the role and delimiters of a message take."""
 REQUEST_TOKENS = 128
@@ -46,11 +49,12 @@ class HostedGenerator:
     """One chat model: OpenAI, vLLM, Ollama, llama.cpp, … For one event loop; the client is created on first use.
 
     Servers differ in how they answer; `dialects.toml` says how, and what no dialect explains is an error. Thinking is
-    separated from the text. A parameter that the server refuses is omitted from then on. With `temperature` None, the
-    server decides. With `prices` None, `usd` is unknown. `window` is the context window in tokens, prompt and answer
-    together, if known; it is not enforced here. A `Prompt.schema` is sent as `response_format`. Where a prompt asks for
-    a confidence, log-probabilities are requested (token_confidence.py). See `connection.Connection` for timeouts,
-    retries, concurrency and patience.
+    separated from the text, and a text that was cut off in a loop ends after its first cycle (repetition.py). A
+    parameter that the server refuses is omitted from then on. With `temperature` None, the server decides. With
+    `prices` None, `usd` is unknown. `window` is the context window in tokens, prompt and answer together, if known; it
+    is not enforced here. A `Prompt.schema` is sent as `response_format`. Where a prompt asks for a confidence,
+    log-probabilities are requested (token_confidence.py). See `connection.Connection` for timeouts, retries,
+    concurrency and patience.
     """
 
     def __init__(
@@ -125,6 +129,9 @@ class HostedGenerator:
         """Return the body that is sent, with `base_url`, without user and password."""
         return {"base_url": self._connection.public_url, **self._body(prompt)}
 
+    def why_not_held(self, schema: Mapping[str, Any]) -> None:
+        """Return None: only the server can tell, and where it refuses a schema, the generation has a warning."""
+
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         """Return the most that one attempt of `generate` can cost: one token per byte, all output tokens.
 
@@ -187,6 +194,8 @@ class HostedGenerator:
         self._warn_if_free()
         self._is_unmarked = self._is_unmarked or reply.unmarked
         cut = self._limit(tokens) if _ended(reply, "cut") else None
+        if cut and (end := end_before_loop(reply.text or reply.reasoning, shortest=LOOP_CHARACTERS)):
+            reply, cut = replace(reply, text=reply.text[:end]), REPETITION
         if problem := self._problem(reply):
             problem.usage, problem.cut = usage, cut
             mark_output_received(usage.usd)
@@ -197,8 +206,12 @@ class HostedGenerator:
             confidence=text_confidence(reply.tokens, reply.text) if prompt.confidence else None,
             reasoning=reply.reasoning,
             cut=cut,
-            warnings=self._warnings(tokens, reply),
+            warnings=(*self._warnings(tokens, reply), *([UNHELD] if self._is_unheld(prompt) else ())),
         )
+
+    def _is_unheld(self, prompt: Prompt) -> bool:
+        """Whether the prompt has a schema that the server did not take."""
+        return prompt.schema is not None and "response_format" in self._connection.refused
 
     def _ends_in_thought(self, reply: ChatReply) -> bool:
         """Whether a reply without any mark was cut within a thought."""

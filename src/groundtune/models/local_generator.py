@@ -13,7 +13,7 @@ from typing import Any
 from groundtune.common.text import one_line
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
 from groundtune.models.chat_template import TemplateError, decode_reply, find_end_ids, render_prompt
-from groundtune.models.constrained_decoding import HeldReply, TokenGrammar
+from groundtune.models.constrained_decoding import HeldReply, TokenGrammar, why_not_enforceable
 from groundtune.models.hub import (
     CAUSAL_MODEL,
     LocatedModel,
@@ -102,8 +102,8 @@ class LocalGenerator:
     tokens may resolve differently in another batch. The answer to a prompt with a `schema` is held to it
     (constrained_decoding.py), and an answer that ends in a loop is cut off after its first cycle (repetition.py). A
     system message that the template rejects or drops is prepended to the first user message. Thinking before the answer
-    is separated from it. Where a prompt asks for a confidence, it is that of token_confidence.py; under a schema, among the
-    tokens that the schema allows.
+    is separated from it. Where a prompt asks for a confidence, it is that of token_confidence.py; under a schema,
+    probabilities are those among the tokens that it allows.
 
     window: context window in tokens, prompt and answer together; None takes it from the model's configuration. A prompt
     that leaves too little room for an answer is rejected; if it leaves fewer than `max_output_tokens`, the answer's
@@ -158,6 +158,13 @@ class LocalGenerator:
     def ceiling_usd(self, prompt: Prompt) -> float:
         """Return 0: computing on this machine is not billed."""
         return 0.0
+
+    def why_not_held(self, schema: Mapping[str, Any]) -> str | None:
+        """Return what in a schema the decoder cannot be held to; None if it can."""
+        try:
+            return why_not_enforceable(schema)
+        except MissingError as error:
+            return error.message
 
     async def generate(self, prompt: Prompt) -> Generation:
         """Return the text with token counts; `usage.seconds` is the time of its batch, without the wait for it.
@@ -262,7 +269,11 @@ class LocalGenerator:
         record = _TokenLogprobs() if any(job.confidence for job in jobs) else None
         try:
             generated = self._generated(
-                loaded, jobs, limit=min(job.room for job in jobs), processors=[watch.restrict, record], stops=watch.ended
+                loaded,
+                jobs,
+                limit=min(job.room for job in jobs),
+                processors=[watch.restrict, record],
+                stops=watch.ended,
             )
             logprobs = record.finish(loaded.torch, generated.sequences) if record else [[] for _ in jobs]
         except (RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
@@ -278,7 +289,7 @@ class LocalGenerator:
             return
         for job, tokens, values in zip(jobs, watch.rows, logprobs, strict=True):
             job.tokens, job.logprobs = tokens, values[: len(tokens)]
-            self._end(job, loaded.ends)
+            self._end(job, loaded)
         # The batch ends at the smallest limit; continue the answers that have room left.
         limits = (None, REPETITION)
         self._write(loaded, [job for job in jobs if job.cut not in limits and len(job.tokens) < job.room])
@@ -298,16 +309,16 @@ class LocalGenerator:
             job.error = error
         return job.error is None
 
-    def _end(self, job: _PendingPrompt, ends: Sequence[int]) -> None:
+    def _end(self, job: _PendingPrompt, loaded: _LoadedModel) -> None:
         """Note which tokens belong to the text, and the limit that cut it."""
         job.kept, job.cut = len(job.tokens), None
-        if job.tokens and job.tokens[-1] in ends:
+        if job.tokens and job.tokens[-1] in loaded.ends:
             job.kept -= 1
         elif job.held and job.held.error:
             job.error = self._not_held(job.held.error)
         elif job.held and job.held.is_complete:
             return
-        elif kept := end_before_loop(job.tokens):
+        elif kept := end_before_loop(job.tokens, read=lambda token: loaded.tokenizer.decode([token])):
             job.kept, job.cut = kept, REPETITION
         else:
             job.cut = "max_output_tokens" if job.room == self._max_output_tokens else "window"

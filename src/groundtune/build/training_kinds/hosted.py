@@ -25,7 +25,8 @@ class Hosted:
     sees_history = True
 
     def approaches(self, table: HostedTuneConfig, task: Task) -> tuple[TunedApproach, ...]:
-        return ("tuned", "hybrid") if task == "answer" else ("tuned",)
+        further: Mapping[Task, tuple[TunedApproach, ...]] = {"answer": ("hybrid",), "extract": ("tuned-constrained",)}
+        return ("tuned", *further.get(task, ()))
 
     async def rows(
         self, inputs: TrainingInputs, table: HostedTuneConfig, examples: Sequence[Example], *, measured: bool

@@ -30,7 +30,8 @@ class Lora:
 
     def approaches(self, table: LoraConfig, task: Task) -> tuple[TunedApproach, ...]:
         hybrid: tuple[TunedApproach, ...] = ("hybrid",) if task == "answer" else ()
-        return hybrid if _grounded(table) else ("tuned", *hybrid)
+        held: tuple[TunedApproach, ...] = ("tuned-constrained",) if task == "extract" else ()
+        return hybrid if _grounded(table) else ("tuned", *held, *hybrid)
 
     async def rows(
         self, inputs: TrainingInputs, table: LoraConfig, examples: Sequence[Example], *, measured: bool
