@@ -8,7 +8,6 @@ folder.digest    # of the GGUF file, so that it stays the same when a newer libr
 import hashlib
 import io
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -116,7 +115,7 @@ def _writing(folder: Path) -> Iterator[Path | None]:
                 target.mkdir()
                 yield target
                 shutil.rmtree(folder, ignore_errors=True)
-                os.replace(target, folder)
+                target.replace(folder)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         hint = "free some space, or set XDG_CACHE_HOME to a folder that can be written"
