@@ -42,6 +42,7 @@ BACKENDS = ("groundtune.models.", "groundtune.retrieve.stores.", "groundtune.ret
 SHARED = {
     f"groundtune.models.{name}"
     for name in (
+        "builtin_models",
         "chat_reply",
         "chat_template",
         "connection",

@@ -54,6 +54,7 @@ def run(
     Every sentence is checked against the passage that it cites. Prints "Not in your documents" when there is no
     supported answer.
     """
+    from groundtune.models.builtin_models import model_note
     from groundtune.project import Project
 
     with Project.open(folder, strict=True if strict else None) as project:
@@ -69,6 +70,8 @@ def run(
         show_answer(answer)
     for doubt in answer_doubts(answer):
         output.warn(doubt)
+    if note := model_note(answer.trace.model):
+        output.print_note(f"{note}.", style="dim")
     if trace and not json:
         output.print_line()
         output.print_line(as_text(trace_view(answer)))

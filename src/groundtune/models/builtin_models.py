@@ -63,6 +63,12 @@ def builtin_models() -> dict[str, BuiltinModel]:
     return {name: BuiltinModel(name=name, **values) for name, values in table.items()}
 
 
+def model_note(name: str | None) -> str | None:
+    """Return what is to be said wherever figures of a built-in model are shown; None for any other model."""
+    model = builtin_models().get(name or "")
+    return f"{name}: {model.note}" if model else None
+
+
 def find_builtin_model(name: str) -> ConvertedModel:
     """Return a built-in model that was fetched. Raises MissingError with the command that fetches it."""
     model = builtin_models()[name]

@@ -27,6 +27,7 @@ from groundtune.ingest.patterns import matches_item, matches_pattern
 from groundtune.ingest.rules import DocumentRules
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
+from groundtune.models.builtin_models import builtin_models
 from groundtune.project.choice_check import check_choice, unknown_approach
 from groundtune.project.ledger_check import ledger_notes
 from groundtune.types import Example
@@ -386,13 +387,16 @@ def _models(config: Config, environ: Mapping[str, str]) -> Iterator[CheckFinding
     for place, model in used:
         if model.kind in ("local", "bundled"):
             local[place] = None
+        if model.kind == "local" and (builtin := builtin_models().get(model.model or "")) and not builtin.is_here:
+            message = f"the model {builtin.name} is not on this machine yet"
+            yield CheckFinding("missing", f"{place}.model", message, f"groundtune models get {builtin.name}")
         if model.kind != "openai":
             continue
         if model.api_key_env and not environ.get(model.api_key_env, "").strip():
             hint = f"export {model.api_key_env}=…"
             yield CheckFinding("missing", model.api_key_env, f"the API key for {place} is not set", hint)
-        if message := build.residency_violation(config, model):
-            yield CheckFinding("problem", f"{place}.base_url", message, "choose another endpoint, or allow the host")
+        if violation := build.residency_violation(config, model):
+            yield CheckFinding("problem", f"{place}.base_url", violation, "choose another endpoint, or allow the host")
     yield from _prefixes(config.embedder)
     try:
         if config.retrieval.reranker and not build.is_added_reranker(config.retrieval.reranker):
@@ -484,4 +488,5 @@ def _model_text(model: ModelConfig | EmbedderConfig) -> str:
     if model.kind not in RESERVED[noun]:
         return f"{model.kind}, of {load_extensions().origins[f'{noun} {model.kind}']}"
     names = {"quote": "verbatim quotes", "bundled": "all-MiniLM-L6-v2 (bundled)"}
-    return names.get(model.kind) or f"{model.model} on this machine"
+    builtin = builtin_models().get(model.model or "") if model.kind == "local" else None
+    return names.get(model.kind) or f"{model.model} on this machine" + (f": {builtin.note}" if builtin else "")

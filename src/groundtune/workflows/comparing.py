@@ -34,10 +34,11 @@ from groundtune.measure.own_scorers import own_scorers, with_scorers
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.runner import JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
+from groundtune.models.builtin_models import model_note
 from groundtune.protocols import Approach, Generator
 from groundtune.tune.job import read_job
 from groundtune.tune.preflight.leakage import row_key
-from groundtune.types import Example, Result
+from groundtune.types import Artifact, Example, Result
 from groundtune.workflows.calibrating import (
     calibrate_all,
     describe_thresholds,
@@ -396,12 +397,25 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str]) -
         },
         "training_usd": {name: _training_usd(registry, name) for name in trained},
         "model_tables": {name: table for name, table in registry.model_tables.items() if name in registry.ready},
+        "model_notes": _model_notes(config, registry, trained),
         "forgetting": {
             name: artifact.details["probes"]["line"]
             for name, artifact in trained.items()
             if artifact.details.get("probes")
         },
     }
+
+
+def _model_notes(config: Config, registry: ApproachRegistry, trained: Mapping[str, Artifact]) -> dict[str, list[str]]:
+    """Return what must be said about built-in models: each note with the approaches that answer with the model."""
+    models = {
+        name: config.models[table].model for name, table in registry.model_tables.items() if name in registry.ready
+    }
+    notes: dict[str, list[str]] = {}
+    for name, model in (models | {name: artifact.base for name, artifact in trained.items()}).items():
+        if note := model_note(model):
+            notes.setdefault(note, []).append(name)
+    return notes
 
 
 def _training_usd(registry: ApproachRegistry, name: str) -> float | None:

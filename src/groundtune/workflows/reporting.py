@@ -291,6 +291,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         *_training_caveats(run.about),
         *_seed_caveats(trainings, spread, metric),
         *_forgetting_caveats(run.about),
+        *_model_caveats(run.about),
     )
     verdict = replace(verdict, caveats=caveats)
     task, fields_in_language = run.about.get("task"), partial(field_table, language=_language(run))
@@ -410,6 +411,10 @@ def _forgetting_caveats(about: Mapping[str, Any]) -> list[str]:
     for name, line in about.get("forgetting", {}).items():
         names.setdefault(line, []).append(name)
     return [f"{line} ({', '.join(trained)})" for line, trained in names.items()]
+
+
+def _model_caveats(about: Mapping[str, Any]) -> list[str]:
+    return [f"{note} ({', '.join(names)})." for note, names in about.get("model_notes", {}).items()]
 
 
 def write_report(report: Report, folder: Path) -> Report:

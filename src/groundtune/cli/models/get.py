@@ -47,4 +47,4 @@ def run(
         output.print_json(described(model))
         return
     output.print_line(f"{model.name} is in {output.printable(model.folder)}: {model.note}")
-    output.next_step(f'write under [models.main]: kind = "local", model = "{model.name}"', "in groundtune.toml")
+    output.next_step(f'write under [models.default]: kind = "local", model = "{model.name}"', "in groundtune.toml")
