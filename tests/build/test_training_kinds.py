@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from groundtune.approaches.output_formats import AnswerFormat
-from groundtune.build.training_kinds import BUILT_IN, sees_history, training_kind
+from groundtune.build.training_kinds import BUILT_IN, sees_history, training_kind, tuned_tables
 from groundtune.build.training_kinds.chat_rows import chat_rows
 from groundtune.cli import main
 from groundtune.config import load_config
@@ -25,6 +25,8 @@ from groundtune.tune.job import TuneError
 from groundtune.types import Example, Message
 
 DISTRIBUTION = "groundtune_majority-1.2.dist-info"
+LORA = '[tune.{}]\nkind = "lora"\nbase = "x"\n'
+OVER_PASSAGES = 'context = "retrieved"\n'
 LABELS = ("refund", "delivery", "refund")
 TABLE = '[tune.most]\nkind = "majority"\n'
 
@@ -178,3 +180,28 @@ def test_its_checks_and_failures_reach_the_user(majority: TrainingKind, tmp_path
         pytest.raises(TuneError, match="the most frequent label is broken"),
     ):
         project.tune("most")
+
+
+@pytest.mark.parametrize(
+    ("tables", "names"),
+    [
+        (LORA.format("a"), {"a": {"tuned": "tuned", "hybrid": "hybrid"}}),
+        (
+            LORA.format("a") + LORA.format("b") + OVER_PASSAGES,
+            {"a": {"tuned": "tuned", "hybrid": "hybrid:a"}, "b": {"hybrid": "hybrid"}},
+        ),
+        (
+            LORA.format("a") + LORA.format("b"),
+            {"a": {"tuned": "tuned:a", "hybrid": "hybrid:a"}, "b": {"tuned": "tuned:b", "hybrid": "hybrid:b"}},
+        ),
+        (
+            LORA.format("a") + OVER_PASSAGES + LORA.format("b") + OVER_PASSAGES,
+            {"a": {"hybrid": "hybrid:a"}, "b": {"hybrid": "hybrid:b"}},
+        ),
+    ],
+)
+def test_an_approach_that_one_table_provides_has_the_plain_name(
+    tables: str, names: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "groundtune.toml").write_text(f'name = "x"\n{tables}', encoding="utf-8")
+    assert tuned_tables(load_config(tmp_path / "groundtune.toml")) == names

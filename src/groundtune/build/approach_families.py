@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from groundtune import build
 from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext
@@ -112,8 +112,7 @@ def known_names(config: Config) -> list[str]:
     names = [f"{name}{ending}" for ending in endings for name in names_with_model(config)]
     names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
     names += ["nearest"] if config.task == "classify" else []
-    tables = tuned_tables(config)
-    names += [f"{role}:{table}" if len(tables) > 1 else role for table, roles in tables.items() for role in roles]
+    names += [name for names_of_table in tuned_tables(config).values() for name in names_of_table.values()]
     return [*names, *load_extensions().approaches]
 
 
@@ -206,13 +205,8 @@ def _add_shots(
 
 def tune_table_of(config: Config, name: str) -> str | None:
     """Return the table [tune.NAME] behind an approach such as `tuned`, `hybrid:letters` or `tuned@ID`, or None."""
-    role, _, table = name.partition("@")[0].partition(":")
-    if role not in get_args(TunedApproach):
-        return None
-    tables = tuned_tables(config)
-    if not table:
-        return next(iter(tables)) if len(tables) == 1 else None
-    return table if table in tables and len(tables) > 1 else None
+    plain = name.partition("@")[0]
+    return next((table for table, names in tuned_tables(config).items() if plain in names.values()), None)
 
 
 async def add_tuned(building: Building) -> None:
@@ -222,14 +216,14 @@ async def add_tuned(building: Building) -> None:
     """
     tables = tuned_tables(building.config)
     for table, roles in tables.items():
-        ending = "" if len(tables) == 1 else f":{table}"
-        await _add_artifact(building, table, {role: f"{role}{ending}" for role in roles}, None)
+        await _add_artifact(building, table, roles, None)
     for name in building.only or ():
         pinned_table = tune_table_of(building.config, name)
         artifact_id = name.partition("@")[2]
-        role = name.partition("@")[0].partition(":")[0]
-        if pinned_table and artifact_id and role in tables[pinned_table]:
-            await _add_artifact(building, pinned_table, {role: name}, artifact_id)
+        if pinned_table and artifact_id:
+            plain = name.partition("@")[0]
+            roles = {role: name for role, named in tables[pinned_table].items() if named == plain}
+            await _add_artifact(building, pinned_table, roles, artifact_id)
 
 
 def further_trainings(config: Config, models: Path | None, artifacts: Mapping[str, Artifact]) -> dict[str, list[str]]:
@@ -249,7 +243,9 @@ def further_trainings(config: Config, models: Path | None, artifacts: Mapping[st
     return found
 
 
-async def _add_artifact(building: Building, name: str, roles: dict[str, str], artifact_id: str | None) -> None:
+async def _add_artifact(
+    building: Building, name: str, roles: Mapping[TunedApproach, str], artifact_id: str | None
+) -> None:
     """Add a trained model. roles: `tuned` and its like to the names of the approaches to add."""
     config, resources, registry = building.config, building.resources, building.registry
     models = resources.model_folder

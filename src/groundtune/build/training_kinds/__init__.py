@@ -4,7 +4,7 @@ A kind is everything groundtune knows about the tables [tune.NAME] of one `kind`
 trainers themselves are in tune/, and are imported only when one is used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from groundtune.build.training_kinds.classifier import Classifier
 from groundtune.build.training_kinds.extractor import Extractor
@@ -39,7 +39,21 @@ def sees_history(kind: TrainingKind) -> bool:
     return bool(getattr(kind, "sees_history", False))
 
 
-def tuned_tables(config: Config) -> dict[str, Sequence[TunedApproach]]:
-    """Map each table [tune.NAME] whose models answer questions to the approaches that they provide."""
-    provided = {name: training_kind(table.kind).approaches(table, config.task) for name, table in config.tune.items()}
-    return {name: approaches for name, approaches in provided.items() if approaches}
+def tuned_tables(config: Config) -> dict[str, dict[TunedApproach, str]]:
+    """Map each table [tune.NAME] whose models answer questions to its approaches, with the name of each.
+
+    The plain name, such as `tuned`, is that of the only table that provides the approach; of several, each is named
+    after its table, `tuned:NAME`. Plain `hybrid` is the only one that is trained over retrieved passages.
+    """
+    kinds = {name: training_kind(table.kind).approaches(table, config.task) for name, table in config.tune.items()}
+    provided = {name: roles for name, roles in kinds.items() if roles}
+    plain: dict[TunedApproach, str] = {}
+    for role in {role for roles in provided.values() for role in roles}:
+        tables = [name for name, roles in provided.items() if role in roles]
+        over_passages = [name for name in tables if tuple(provided[name]) == ("hybrid",)]
+        if len(tables) == 1 or len(over_passages) == 1:
+            plain[role] = tables[0] if len(tables) == 1 else over_passages[0]
+    return {
+        name: {role: role if plain.get(role) == name else f"{role}:{name}" for role in roles}
+        for name, roles in provided.items()
+    }
