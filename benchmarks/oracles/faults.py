@@ -11,12 +11,16 @@ from benchmarks.oracles.tokens import Comparison, compare, tokens
 
 from groundtune.ingest.parsed import ParsedDocument
 
-Kind = Literal["missing", "unseen", "hidden", "twice", "split", "heading", "names", "place", "citation"]
+Kind = Literal["missing", "unseen", "hidden", "twice", "split", "heading", "names", "guessed", "place", "citation"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A departure. wanted: what the generator wrote; found: what was read in its place, None if nothing."""
+    """A departure. wanted: what the generator wrote; found: what was read in its place, None if nothing.
+
+    names: a value without its column names. guessed: the same where only the meaning of words tells the first line of
+    the table from the others, so that it is read without names and noted, or as labels and values.
+    """
 
     kind: Kind
     wanted: str
@@ -50,6 +54,7 @@ class _Read:
             (block, document.text[block.start : block.end]) for document in documents for block in document.blocks
         ]
         self.rows = [token for block, text in self.blocks if block.kind == "row" for token in tokens(text)]
+        self.notes = {note.kind for document in documents for note in document.notes}
         self.block_tokens = [Counter(tokens(text)) for _, text in self.blocks]
 
     def holding(self, token: str) -> list[int]:
@@ -109,7 +114,15 @@ def _place_faults(piece: Piece, read: _Read, words: Counter[str], flat: bool) ->
         yield Fault("heading", f"{' > '.join(piece.heading)}: {piece.text}", " > ".join(block.heading))
     for names, value in piece.values:
         if names and not _names(text, names, value):
-            yield Fault("names", f"{' / '.join(names)}: {value}", text)
+            kind: Kind = "guessed" if _is_guessed(piece, text, read) else "names"
+            yield Fault(kind, f"{' / '.join(names)}: {value}", text)
+
+
+def _is_guessed(piece: Piece, text: str, read: _Read) -> bool:
+    """Whether a row without column names is noted as such, or is the label and the value of a table of two columns."""
+    if any(name in text for names, _ in piece.values for name in names):
+        return False
+    return "no_header" in read.notes or text == ": ".join(value for _, value in piece.values)
 
 
 def _names(text: str, names: Sequence[str], value: str) -> bool:

@@ -287,6 +287,7 @@ def test_a_bold_first_row_names_the_columns_and_a_plain_one_of_labels_does_not()
         return f"<w:tbl><w:tr>{first}</w:tr><w:tr>{cell(p('Graz'))}{cell(p('Ines'))}</w:tr></w:tbl>"
 
     assert text(table(bold="<w:b/>")) == "Depot: Graz; Sorter: Ines"
+    assert text(table(bold='<w:color w:val="FFFFFF"/><w:shd w:fill="1F3864"/>')) == "Depot: Graz; Sorter: Ines"
     assert text(table(bold="")) == "Depot: Sorter\n\nGraz: Ines"
 
 

@@ -75,7 +75,7 @@ def test_a_zero_that_its_writer_never_computed_is_no_value(tmp_path: Path) -> No
     sheet.write_row(1, 0, ["Wren", 17, "=B2*2"])
     book.close()
     assert read(tmp_path / "a.xlsx") == (
-        ["Item: Wren; Price: 17"],
+        ["Item: Wren; Price: 17", "Doubled"],
         {"no_stored_value": (1, ("Sheet1!C2",))},
     )
 

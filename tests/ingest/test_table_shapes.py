@@ -6,7 +6,7 @@ import pytest
 from benchmarks.table_shapes import MAKERS, judge
 
 from groundtune.ingest.parsed import TextBuilder, render_row
-from groundtune.ingest.table_shapes import Across, MarkedRow, join_names, read_table
+from groundtune.ingest.table_shapes import Across, MarkedRow, join_names, mark_first_row, read_table
 
 Grid = list[list[str]]
 
@@ -202,6 +202,76 @@ def test_the_builder_notes_a_table_without_names() -> None:
     parsed = builder.build()
     assert parsed.text == "17; 120\n\n18; 90\n\nAge: 19; Weight: 120\n\nAge: 20; Weight: 90"
     assert [(note.kind, note.count) for note in parsed.notes] == [("no_header", 1)]
+
+
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        (
+            "name|email\nAnna|a@x.org\nBen|\nCara|c@x.org",
+            ["name: Anna; email: a@x.org", "name: Ben", "name: Cara; email: c@x.org"],
+        ),
+        (
+            "Bauteil|2022|2023\n" + "\n".join(f"Welle {n}|1{n} kg|steel" for n in range(5)),
+            [f"Bauteil: Welle {n}; 2022: 1{n} kg; 2023: steel" for n in range(5)],
+        ),
+        (
+            "Step|Given by|Stays\nWarning|Lead|3 months\nLeave|Head|Always",
+            ["Step: Warning; Given by: Lead; Stays: 3 months", "Step: Leave; Given by: Head; Stays: Always"],
+        ),
+        (
+            "Grade|Sticker|Finding|Where it goes\nA|Green|No damage|Recycling",
+            ["Grade: A; Sticker: Green; Finding: No damage; Where it goes: Recycling"],
+        ),
+        (
+            "Sorte|Menge\nGala|12\nGala|15\nBoskop|9\nBoskop|7\nIdared|4",
+            [
+                f"Sorte: {text}"
+                for text in (
+                    "Gala; Menge: 12",
+                    "Gala; Menge: 15",
+                    "Boskop; Menge: 9",
+                    "Boskop; Menge: 7",
+                    "Idared; Menge: 4",
+                )
+            ],
+        ),
+    ],
+)
+def test_names_above_cells_that_repeat_lack_or_vary(given: str, read_as: list[str]) -> None:
+    assert read(grid(given)) == read_as
+
+
+def test_the_name_of_a_column_without_texts_is_read_behind_the_rows() -> None:
+    assert read(grid("Model|Price|Stock|Note\nWren|3,690||\nHeron|990||")) == [
+        "Model: Wren; Price: 3,690",
+        "Model: Heron; Price: 990",
+        "Stock; Note",
+    ]
+    assert read(grid("Model|2024|~\n|old|new\nWren|10|\nHeron|20|\nKite|30|"))[-1] == "2024 new"
+
+
+def test_a_word_above_values_in_two_columns_is_a_label_and_noted() -> None:
+    rows = [*read_table(grid("Pumpe|Remusa\nWelle|12\nRad|30"))]
+    assert [(row.names, row.cells, row.unnamed) for row in rows] == [
+        (["Pumpe"], ["Remusa"], True),
+        (["Welle"], ["12"], False),
+        (["Rad"], ["30"], False),
+    ]
+    assert not any(row.unnamed for row in read_table(grid("Holder|Wren Ltd\nStart|1 March\nNotice|three months")))
+
+
+def test_a_first_row_that_a_style_sets_off_names_columns_but_no_pairs() -> None:
+    for given, marked in (
+        ("Depot|Town|Head\nWest|Graz|Ines", True),
+        ("Depot|Bikes\nGraz|12\nLinz|30", True),
+        ("Depot|Sorter\nGraz|Ines\nGraz|Olu", True),
+        ("Holder|Wren Ltd\nStart|1 March\nNotice|three months", False),
+        ("Founded|2001\nBikes|120", False),
+    ):
+        rows = grid(given)
+        mark_first_row(rows)
+        assert isinstance(rows[0], MarkedRow) == marked, given
 
 
 def test_no_generated_grid_is_read_under_wrong_names() -> None:

@@ -19,6 +19,9 @@ from groundtune.languages.column_names import names_a_column
         "年齢",
         "数量",
         "Цена",
+        "Where it goes",
+        "Given by",
+        "Gültig bis",
     ],
 )
 def test_column_names(text: str) -> None:
@@ -26,7 +29,21 @@ def test_column_names(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Wren Ltd", "Anna", "Graz", "9 to 17", "Finland", "Deutschland", "中国", "three months", "3,690", ""]
+    "text",
+    [
+        "Wren Ltd",
+        "Anna",
+        "Graz",
+        "9 to 17",
+        "Finland",
+        "Deutschland",
+        "中国",
+        "three months",
+        "3,690",
+        "",
+        "Where is it?",
+        "valid from 2020",
+    ],
 )
 def test_other_texts(text: str) -> None:
     assert not names_a_column(text)

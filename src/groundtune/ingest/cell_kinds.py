@@ -81,8 +81,8 @@ def is_series(texts: Sequence[str]) -> bool:
 
 
 def are_years(texts: Sequence[str]) -> bool:
-    """Whether the texts are at least three years, each the one after the last."""
-    return len(texts) > 2 and all(map(_YEAR.fullmatch, texts)) and counts_up(texts)
+    """Whether the texts are several years, each the one after the last."""
+    return len(texts) > 1 and all(map(_YEAR.fullmatch, texts)) and counts_up(texts)
 
 
 def counts_up(texts: Sequence[str]) -> bool:

@@ -32,6 +32,8 @@ _SEVERAL = 5
 """Values below a word that are hardly there by chance."""
 _FORM = 8
 """The same in every second column, where a form has its values."""
+_LABEL_AND_VALUE = 2
+"""Columns of a list of labels and values."""
 _PROSE = 40
 """Characters that every cell of a column of prose has, and no column name."""
 
@@ -62,17 +64,23 @@ class TableRow(NamedTuple):
 
 
 def read_table(rows: Iterable[Row], header: Row | None = None) -> Iterator[TableRow]:
-    """Yield the rows of a grid that are not empty. Column names are not rows, unless nothing stands below them.
+    """Yield the rows of a grid that are not empty. Column names are rows only where nothing stands below them.
 
     header: the column names, where the file states them; otherwise they are looked for.
     """
-    if header is not None:
-        yield from (TableRow(_own(row), header) for row in rows if not _is_empty(row))
-        return
-    window = _Window(rows)
-    last: _Header | None = None
-    while (gap := window.skip_empty()) is not None:
-        last = yield from _block(window, last if gap <= 1 else None)
+    return _tell_unused_names(
+        _read(rows) if header is None else (TableRow(_own(row), header) for row in rows if not _is_empty(row))
+    )
+
+
+def mark_first_row(rows: list[list[str]]) -> None:
+    """Mark the first row as column names, for a table style that sets it off, as programs do unless told otherwise.
+
+    Of two columns only if values stand below a word, or if they hold no pairs, since pairs often keep that style.
+    """
+    heads = could_be_name(rows[0][-1].strip()) and _may_head_values(rows)
+    if len(rows[0]) > _LABEL_AND_VALUE or heads or not _are_pairs(rows):
+        rows[0] = MarkedRow(rows[0])
 
 
 def join_names(lines: Sequence[Row]) -> list[str]:
@@ -80,6 +88,34 @@ def join_names(lines: Sequence[Row]) -> list[str]:
     width = max(map(len, lines), default=0)
     columns = ([line[at].strip() for line in lines if at < len(line)] for at in range(width))
     return [" ".join(dict.fromkeys(filter(None, column))) for column in columns]
+
+
+def _read(rows: Iterable[Row]) -> Iterator[TableRow]:
+    window = _Window(rows)
+    last: _Header | None = None
+    while (gap := window.skip_empty()) is not None:
+        last = yield from _block(window, last if gap <= 1 else None)
+
+
+def _tell_unused_names(rows: Iterable[TableRow]) -> Iterator[TableRow]:
+    """Yield the rows, and behind those of a table the names of its columns in which no row has a text."""
+    names: Row = ()
+    unused: list[int] = []
+    for row in rows:
+        if row.names and row.names is not names:
+            yield from _unused(names, unused)
+            names, unused = row.names, [at for at, name in enumerate(row.names) if name]
+        if unused and row.names:
+            cells = row.cells
+            unused = [at for at in unused if at >= len(cells) or not cells[at] or cells[at].isspace()]
+        yield row
+    yield from _unused(names, unused)
+
+
+def _unused(names: Row, columns: Sequence[int]) -> Iterator[TableRow]:
+    told = {name for at, name in enumerate(names) if at not in columns}
+    if left := [name for at in columns if (name := names[at]) not in told]:
+        yield TableRow(list(dict.fromkeys(left)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +183,7 @@ def _block(window: _Window, last: _Header | None) -> Generator[TableRow, None, _
         for _ in sample:
             window.take()
         for part in parts:
-            yield from read_table(part)
+            yield from _read(part)
         return None
     header = _find_header(sample)
     if header is None and last is not None and _continues(sample, last):
@@ -191,6 +227,8 @@ def _is_title(window: _Window, column: int, header: _Header) -> bool:
     if column != 0 and column not in header.values:
         return False
     row, *behind = window.peek(2)
+    if len(header.names) == _LABEL_AND_VALUE and _lacks_value(row):
+        return False
     is_plain = header.marked and not any(isinstance(one, MarkedRow) for one in (row, *behind))
     text = row[column].strip()
     return not is_plain and not is_value(text) and not is_placeholder(text)
@@ -255,7 +293,8 @@ def _without_names(window: _Window) -> Generator[TableRow, None, _Header | None]
     """Yield rows as they are, labels as names of their values, until a line of column names is found below a title."""
     sample = window.peek(_SAMPLE)
     pairs = _are_pairs(sample)
-    told = pairs or sum(len(_filled(row)) > 1 for row in sample) < 2
+    several = sum(len(_filled(row)) > 1 for row in sample) > 1
+    told = not _may_head_values(sample) if pairs else not several
     below_line = False
     while (head := window.head()) is not None:
         row, filled = head
@@ -263,7 +302,8 @@ def _without_names(window: _Window) -> Generator[TableRow, None, _Header | None]
             return found
         below_line = len(filled) == 1
         if pairs and len(filled) == 2:
-            yield TableRow([row[filled[1]]], [row[filled[0]]])
+            yield TableRow([row[filled[1]]], [row[filled[0]]], not told)
+            told = True
         else:
             shown = _labelled(row)
             unnamed = not told and len(filled) > 1 and not shown.names
@@ -281,6 +321,14 @@ def _are_pairs(sample: Sequence[Row]) -> bool:
         return False
     labels = [row[min(columns)].strip() for row, _ in rows]
     return len({*labels}) == len(labels) and all(map(could_be_name, labels))
+
+
+def _may_head_values(rows: Sequence[Row]) -> bool:
+    """Whether the first of labels and values may as well be two column names: a word or a year above values only."""
+    label, value = (text.strip() for text in (rows[0][0], rows[0][-1]))
+    below = [text for row in rows[1:] if (text := row[-1].strip()) and not is_placeholder(text)]
+    heads = could_be_name(value) or (is_period(value) and not any(map(is_period, below)))
+    return could_be_name(label) and heads and bool(below) and all(map(is_value, below))
 
 
 def _line_above(row: Row) -> TableRow:
@@ -392,13 +440,18 @@ def _table_below(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         filled = _filled(row)
         if len(filled) < 2:
-            if found:
+            if found and not _lacks_value(row):
                 break
             continue
         if found and (isinstance(row, MarkedRow) or _lists_names(row, filled)) and _all_names(row, filled):
             break
         found.append(row)
     return found
+
+
+def _lacks_value(row: Row) -> bool:
+    """Whether a row of two cells has no text in the second; a title has no second cell, or covers it."""
+    return len(row) == _LABEL_AND_VALUE and not row[1].strip() and not isinstance(row[1], Across)
 
 
 def _all_names(row: Row, filled: Sequence[int]) -> bool:
@@ -437,6 +490,8 @@ class _Columns:
     """Columns with a word above values, codes or prose."""
     recurs: bool
     """Whether a name stands below itself."""
+    repeated_labels: bool
+    """Whether a text of the first column stands there twice."""
     first_below_worded: int
     """Cells of the first column that could name a column themselves."""
 
@@ -458,12 +513,14 @@ class _Columns:
         if any(names[at].endswith(":") for at in words) and not all(names[at].endswith(":") for at in words):
             return None
         values = {at: frozenset(map(value_form, cells)) for at, cells in columns.items() if _are_values(cells)}
-        certain = isinstance(row, MarkedRow) or values.keys() >= {*figures} or are_years([names[at] for at in figures])
+        years = are_years([names[at] for at in figures]) and (len(figures) > 2 or not values.keys().isdisjoint(figures))
+        certain = isinstance(row, MarkedRow) or values.keys() >= {*figures} or years
         if figures and not (certain and _are_periods(row, named, figures, columns, body)):
             return None
         contrasts = {at for at in named if at in values}
         contrasts |= {at for at in words if at in columns and _is_unlike(names[at], columns[at])}
         used = sorted({*named, *columns})
+        labels = columns.get(used[0], ())
         return cls(
             names=names,
             named=named,
@@ -471,7 +528,8 @@ class _Columns:
             values=values,
             contrasts=frozenset(contrasts),
             recurs=any(names[at] in columns.get(at, ()) for at in named),
-            first_below_worded=sum(map(names_a_column, columns.get(used[0], ()))),
+            repeated_labels=len({*labels}) < len(labels),
+            first_below_worded=sum(map(names_a_column, labels)),
         )
 
     @property
@@ -525,7 +583,8 @@ def _is_contrast(looked: _Columns, rows: int) -> bool:
         first, second = used
         if first in contrasts:
             return second in contrasts or rows > 1
-        return second in contrasts and (rows >= _MANY or (bool(worded) and looked.first_below_worded == 0))
+        many = rows >= (_SEVERAL if looked.repeated_labels else _MANY)
+        return second in contrasts and (many or (bool(worded) and looked.first_below_worded == 0))
     if len(used) % 2 == 0 and contrasts <= {*used[1::2]}:  # a form: label, value, label, value
         return len(contrasts) > 0 and (rows >= _FORM or all(names_a_column(looked.names[at]) for at in used[1::2]))
     if len(contrasts) > 1:

@@ -14,11 +14,18 @@ _LONGEST_SHORT = 3
 
 @lru_cache(4096)
 def names_a_column(text: str) -> bool:
-    """Whether the text is a word for a kind of thing (price, date, name), or up to five of them (opening hours)."""
+    """Whether the text is a word for a kind of thing (price, date, name), or up to five of them (opening hours).
+
+    Also a phrase that asks for the cell below it (where it goes), or leaves open what it relates to (given by).
+    """
     words = _WORD.findall(_CAMEL.sub(" ", text.replace("_", " ")).casefold())
     if not 0 < len(words) <= _MOST_WORDS:
         return False
-    names, endings, qualifiers = _names()
+    names, endings, qualifiers, questions, relations = _names()
+    if words[0] in questions and "?" not in text:
+        return True
+    if len(words) > 1 and words[-1] in relations and text.casefold().endswith(words[-1]):
+        return True
     if words[0] != text.casefold():
         begun = len(words) > 1  # "in stock" is not "stock"
         words = [
@@ -31,8 +38,10 @@ def names_a_column(text: str) -> bool:
 
 
 @cache
-def _names() -> tuple[frozenset[str], tuple[str, ...], frozenset[str]]:
+def _names() -> tuple[frozenset[str], tuple[str, ...], frozenset[str], frozenset[str], frozenset[str]]:
     table = tomllib.loads(files(__package__).joinpath("data/column_names.toml").read_text("utf-8"))
     words = {language: text.casefold().split() for language, text in table.items()}
-    endings, qualifiers = tuple(words.pop("endings")), frozenset(words.pop("qualifiers"))
-    return frozenset(word for names in words.values() for word in names).union(endings), endings, qualifiers
+    endings = tuple(words.pop("endings"))
+    qualifiers, questions, relations = (frozenset(words.pop(key)) for key in ("qualifiers", "questions", "relations"))
+    names = frozenset(word for found in words.values() for word in found).union(endings)
+    return names, endings, qualifiers, questions, relations

@@ -17,14 +17,11 @@ SEEDS = range(500, 508)
 SUFFIXES = [*FORMATS, *(suffix for suffix in CONVERTED if suffix in MEDIA_TYPES), *PRINTED]
 NEEDED = {".pdf": ["font"], ".chromium.pdf": ["browser"], ".writer.pdf": ["libreoffice"]}
 TARGET = 0.995
+UNMARKED = (".csv", ".tsv", ".rtf", ".pptx")
+"""Formats whose tables may have no mark of a header, or one that programs set unasked."""
 NOT_YET = {
-    ".csv": {"names"},  # a header of words over columns of words
-    ".tsv": {"names"},
-    ".pptx": {"names"},
-    ".odp": {"names"},
-    ".rtf": {"names"},  # LibreOffice writes no mark of a header
-    ".chromium.pdf": {"names"},  # two tables that touch and have the same columns
-    ".writer.pdf": {"names"},  # LibreOffice prints no mark of a header
+    ".chromium.pdf": {"names", "guessed"},  # two tables that touch and have the same columns
+    ".writer.pdf": {"names", "guessed"},  # LibreOffice prints no mark of a header
 }
 """Kinds of faults that are still found in a format."""
 
@@ -39,7 +36,8 @@ def test_all_that_is_visible_is_read_and_nothing_else(suffix: str, need: Callabl
     results = [each.comparison for each in fine]
     present = sum(each.present for each in results) / sum(each.visible for each in results)
     seen = sum(each.seen for each in results) / sum(each.read for each in results)
-    faults = [fault for each in fine for fault in each.faults if fault.kind not in NOT_YET.get(suffix, ())]
+    accepted = {"guessed"} if suffix in UNMARKED else NOT_YET.get(suffix, set())
+    faults = [fault for each in fine for fault in each.faults if fault.kind not in accepted]
     assert faults == []
     assert min(present, seen) >= TARGET, (present, seen)
 

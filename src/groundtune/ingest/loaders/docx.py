@@ -30,13 +30,11 @@ from groundtune.ingest.loaders.docx_styles import MAX_LEVEL, ParagraphStyle, Sty
 from groundtune.ingest.loaders.office_math import linear
 from groundtune.ingest.loaders.office_parts import DAMAGED, read_xml
 from groundtune.ingest.parsed import SEPARATOR, ParsedDocument, TextBuilder, clean_line, render_row
-from groundtune.ingest.table_shapes import Across, MarkedRow, join_names
+from groundtune.ingest.table_shapes import Across, MarkedRow, join_names, mark_first_row
 
 _WRAPPERS = {f"{W}{name}" for name in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "smartTag")}
 _CELL_PR, _GRID_SPAN, _V_MERGE = (f"{W}{name}" for name in ("tcPr", "gridSpan", "vMerge"))
 _MOST_COLUMNS = 100
-_LABEL_AND_VALUE = 2
-"""Columns of a table whose first row is most often a pair like the others, even if programs set it off unasked."""
 _FIRST_ROW = 0x20
 """Bit of `w:tblLook` for a first row that is set off."""
 _NUMBER_WORDS = 2
@@ -228,15 +226,15 @@ class _DocxWalk:
         rows: list[list[str]] = []
         above: dict[int, str] = {}
         for row in self._shown_rows(table):
-            self._runs.bold = True
+            self._runs.set_off = True
             cells, merged = self._row(row, above)
-            if self._runs.bold and any(cells):
+            if self._runs.set_off and any(cells):
                 cells = MarkedRow(cells)
             above = merged
             repeats = not rows and bool(is_on(row.find(f"{W}trPr/{W}tblHeader")))
             (header if repeats else rows).append(cells)
-        if rows and not header and len(rows[0]) > _LABEL_AND_VALUE and self._sets_off_first_row(table):
-            rows[0] = MarkedRow(rows[0])
+        if rows and not header and self._sets_off_first_row(table):
+            mark_first_row(rows)
         return header, rows
 
     def _sets_off_first_row(self, table: Any) -> bool:

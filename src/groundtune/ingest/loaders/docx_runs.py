@@ -45,8 +45,8 @@ class RunReader:
         self._part = part
         self._styles = styles
         self._skip_page_numbers = skip_page_numbers
-        self.bold = True
-        """Whether all text read since it was set has been bold."""
+        self.set_off = True
+        """Whether all text read since it was set has been bold or white."""
         self.page_numbers = 0
         """Page numbers that were left out."""
         self._out: list[str] = []
@@ -111,8 +111,8 @@ class RunReader:
         self._run_content(run, form.font)
         if len(self._out) == before:
             return
-        if not form.bold:
-            self.bold = False
+        if not (form.bold or form.white):
+            self.set_off = False
         if form.hidden or form.tiny or (form.white and not form.shaded and self._is_on_paper()):
             self._drop(before, "hidden_text")
         elif form.struck:

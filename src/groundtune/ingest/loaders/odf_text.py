@@ -341,16 +341,33 @@ class OdfReader:
                     text = clean_line("\n".join(self.lines(cell)))
                     cells.append(text)
                     _cover(covered, cell, at, column, text)
-            if not is_header and any(cells) and self._is_bold(row):
+            if not is_header and any(cells) and self._is_set_off(row):
                 cells = MarkedRow(cells)
             (header if is_header else body).append(cells)
         return header, body
 
-    def _is_bold(self, row: Any) -> bool:
-        """Whether the style of every paragraph in a row is bold, as that of table headings is."""
-        names = {p.get(f"{TEXT}style-name") for p in row.iter(*_PARAGRAPHS) if next(p.itertext(), None)}
-        weights = {self.styles.stated("paragraph", name, f"{FO}font-weight", "text-properties") for name in names}
-        return weights == {"bold"}
+    def _is_set_off(self, row: Any) -> bool:
+        """Whether all text of a row is bold or white by the styles of paragraphs and spans, as table headings are."""
+        return {*self._set_off(row, inherited=False)} == {True}
+
+    def _set_off(self, element: Any, *, inherited: bool) -> Iterator[bool]:
+        """Yield for each text in an element whether it is bold or white."""
+        family = "paragraph" if element.tag in _PARAGRAPHS else "text" if element.tag == f"{TEXT}span" else None
+        is_set_off = inherited
+        if family:
+            name = element.get(f"{TEXT}style-name")
+            weight, colour = (
+                self.styles.stated(family, name, attribute, "text-properties")
+                for attribute in (f"{FO}font-weight", f"{FO}color")
+            )
+            if weight or colour:
+                is_set_off = weight == "bold" or colour == "#ffffff"
+        if (element.text or "").strip():
+            yield is_set_off
+        for child in element:
+            yield from self._set_off(child, inherited=is_set_off)
+            if (child.tail or "").strip():
+                yield is_set_off
 
     def _lines(self, container: Any) -> Iterator[str]:
         for element in container:

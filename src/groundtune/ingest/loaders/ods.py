@@ -19,6 +19,7 @@ from groundtune.ingest.table_shapes import MarkedRow
 
 _SAFE = {"resolve_entities": False, "no_network": True}
 _BOLD = ("bold", "700", "800", "900")
+_WHITE = "#ffffff"
 _MOST_COLUMNS = 16_384
 _MOST_REPEATS = 10_000
 """Times that a row with text is repeated."""
@@ -42,8 +43,8 @@ class _Content:
         self._file = file
         self._common = common
         self._styles = Styles(common, etree.Element("none"))
-        self._bold: dict[str | None, bool] = {}
-        """Whether text is bold, by style of the cell."""
+        self._set_off: dict[str | None, bool] = {}
+        """Whether text is bold or white, by style of the cell."""
         self._builder = builder
         self._sheet = ""
         self._row = 0
@@ -129,14 +130,14 @@ class _Content:
         """Return the row by visible columns; None if it is hidden."""
         number = self._row + 1
         texts: dict[int, str] = {}
-        bold = True
+        set_off = True
         column = 1
         for cell in element.iterchildren(f"{TABLE}table-cell", f"{TABLE}covered-table-cell"):
             repeats = min(_count(cell, f"{TABLE}number-columns-repeated"), _MOST_COLUMNS)
             covered = cell.tag == f"{TABLE}covered-table-cell"
             text = "" if covered or not (len(cell) or cell.attrib) else self._text(cell, number, column)
             if text:
-                bold = bold and self._is_bold(cell.get(f"{TABLE}style-name"))
+                set_off = set_off and self._is_set_off(cell.get(f"{TABLE}style-name"))
                 texts.update(dict.fromkeys(range(column, column + repeats), text))
             rows, columns = _count(cell, f"{TABLE}number-rows-spanned"), _count(cell, f"{TABLE}number-columns-spanned")
             if (rows > 1 or columns > 1) and not covered:
@@ -153,7 +154,7 @@ class _Content:
             return None
         row = self._visible(texts)
         is_head = element.getparent().tag == f"{TABLE}table-header-rows"
-        return MarkedRow(row) if own and (bold or is_head) else row
+        return MarkedRow(row) if own and (set_off or is_head) else row
 
     def _visible(self, texts: dict[int, str]) -> list[str]:
         """Return the texts by visible column."""
@@ -165,11 +166,14 @@ class _Content:
             row[column - 1 - sum(hidden < column for hidden in before)] = text
         return row
 
-    def _is_bold(self, style: str | None) -> bool:
-        if style not in self._bold:
-            weight = self._styles.stated("table-cell", style, f"{FO}font-weight", "text-properties")
-            self._bold[style] = weight in _BOLD
-        return self._bold[style]
+    def _is_set_off(self, style: str | None) -> bool:
+        if style not in self._set_off:
+            weight, colour = (
+                self._styles.stated("table-cell", style, attribute, "text-properties")
+                for attribute in (f"{FO}font-weight", f"{FO}color")
+            )
+            self._set_off[style] = weight in _BOLD or colour == _WHITE
+        return self._set_off[style]
 
     def _text(self, cell: Any, row: int, column: int) -> str:
         """Return the text that a cell shows."""

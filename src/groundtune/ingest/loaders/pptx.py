@@ -13,7 +13,7 @@ from groundtune.ingest.loaders.office_diagrams import diagram_paragraphs
 from groundtune.ingest.loaders.office_parts import DAMAGED
 from groundtune.ingest.loaders.pptx_text import A, TextReader, inherited_bodies, placeholder
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder, clean_line
-from groundtune.ingest.table_shapes import Across, MarkedRow
+from groundtune.ingest.table_shapes import Across, MarkedRow, mark_first_row
 
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
@@ -24,8 +24,6 @@ _DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _DECORATIVE = "{http://schemas.microsoft.com/office/drawing/2017/decorative}decorative"
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("ftr", "dt", "hdr")
-_LABEL_AND_VALUE = 2
-"""Columns of a table whose first row is most often a pair like the others, even if programs set it off unasked."""
 _PICTURE_SHARE = 0.04
 """Share of the slide from which a picture may hold text to read."""
 
@@ -184,8 +182,8 @@ class _DeckWalk:
             rows.append(MarkedRow(cells) if runs and bold else cells)
         properties = table.find(f"{A}tblPr")
         set_off = properties is not None and properties.get("firstRow") in ("1", "true")
-        if rows and set_off and len(rows[0]) > _LABEL_AND_VALUE:
-            rows[0] = MarkedRow(rows[0])
+        if rows and set_off:
+            mark_first_row(rows)
         return rows
 
     def _picture(self, shape: Any) -> None:

@@ -198,7 +198,7 @@ class _Sheet:
 
     def _complete(self, cells: dict[int, tuple[str, CellFormat]], number: int) -> list[str]:
         """Return the row by visible columns, merged cells spread; marked if it looks like a line of column names."""
-        bold = bool(cells) and all(form.bold for _, form in cells.values())
+        set_off = bool(cells) and all(form.set_off for _, form in cells.values())
         texts = {column: text for column, (text, _) in cells.items()}
         for area in self._around.merged.pop(number, ()):
             self._merged.add(area, texts.get(area.left, ""))
@@ -210,7 +210,7 @@ class _Sheet:
         row = [""] * max(texts)
         for column, text in texts.items():
             row[column - 1] = text
-        marked = bold or number <= self._frozen or number in self._around.heads
+        marked = set_off or number <= self._frozen or number in self._around.heads
         return MarkedRow(row) if marked else row
 
     def _without_hidden(self, texts: dict[int, str]) -> dict[int, str]:

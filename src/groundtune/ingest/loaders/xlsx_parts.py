@@ -24,7 +24,8 @@ class CellFormat:
     """What the style of a cell says about its text."""
 
     code: str = _PLAIN
-    bold: bool = False
+    set_off: bool = False
+    """Whether its text is bold, or white on a coloured background, as column names often are."""
     struck: bool = False
     white: bool = False
     """Whether its text is white on an empty background."""
@@ -112,8 +113,9 @@ class Workbook:
         for style in root.iterfind("{*}cellXfs/{*}xf"):
             font, fill = int(style.get("fontId") or 0), int(style.get("fillId") or 0)
             bold, struck, white = fonts[font] if font < len(fonts) else (False, False, False)
-            white = white and not (fill < len(filled) and filled[fill])
-            found.append(CellFormat(codes.get(int(style.get("numFmtId") or 0), _PLAIN), bold, struck, white))
+            coloured = fill < len(filled) and filled[fill]
+            code = codes.get(int(style.get("numFmtId") or 0), _PLAIN)
+            found.append(CellFormat(code, bold or (white and coloured), struck, white and not coloured))
         return found or [CellFormat()]
 
     @cached_property
