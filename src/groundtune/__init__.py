@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.choosing import Choice
     from groundtune.workflows.comparing import CompareProgress
     from groundtune.workflows.distilling import DistillationReport
+    from groundtune.workflows.drafting import DraftReport
     from groundtune.workflows.estimating import Estimate
     from groundtune.workflows.evaluating import SweepRow, WeightFit
     from groundtune.workflows.judging import JudgeAgreement
@@ -140,6 +141,7 @@ _MODULES = {
     "workflows.choosing": "Choice",
     "workflows.comparing": "CompareProgress",
     "workflows.distilling": "DistillationReport",
+    "workflows.drafting": "DraftReport",
     "workflows.estimating": "Estimate",
     "workflows.evaluating": "SweepRow WeightFit",
     "workflows.judging": "JudgeAgreement",
@@ -172,6 +174,7 @@ __all__ = [
     "Document",
     "DocumentsReport",
     "Done",
+    "DraftReport",
     "Embedder",
     "Estimate",
     "Evidence",

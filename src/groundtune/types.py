@@ -250,6 +250,19 @@ class Evidence:
 
     source: str
     quote: str
+    start: int | None = field(default=None, repr=False)  # stale once the document changes, so nothing depends on it
+    """Offsets of the quote into the document's text, when the example was made; None where nobody recorded them."""
+    end: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person decided about an example that a program drafted."""
+
+    state: Literal["accepted", "edited", "rejected"]
+    by: str
+    time: str
+    """ISO 8601, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +287,8 @@ class Example:
     """The conversation before the input, oldest turn first."""
     reasoning: str = field(default="", repr=False)  # not part of what a comparison depends on
     """Thinking before the output. Only causal models are trained on it; it is never scored or shown."""
+    review: Review | None = field(default=None, repr=False)  # the same question whether or not somebody looked at it
+    """What a person decided about a drafted example; None when nobody looked at it, and for all others."""
     facts: tuple[tuple[str, ...], ...] = ()
     """What a written text must say: each fact with its equally right wordings. Only task write scores them."""
 

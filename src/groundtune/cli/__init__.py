@@ -25,7 +25,7 @@ VERBS = {
     "report": "Show the verdict of a run in the terminal, as JSON or as HTML.",
     "use": "Make an approach the project's choice, which ask then uses.",
     "judge": "Measure how well the LLM judge agrees with human labels.",
-    "examples": "Import, count, split and export examples.",
+    "examples": "Draft, review, import, count, split and export examples.",
     "tune": "Train the model described by [tune.NAME] in the project file.",
     "distil": "Label inputs with a strong approach to create training examples.",
     "models": "List, inspect, check, adopt, export or remove trained models.",

@@ -78,6 +78,8 @@ def run(
 
 def show_report(report: "RetrievalReport") -> None:
     """Print one table of all stages, then the failures of the last stage."""
+    if report.unreviewed_sentence:
+        output.print_line(report.unreviewed_sentence, style="bold")
     names = list(report.stages[0].metrics)
     rows = [[stage.stage, *(stage.metrics[name] for name in names)] for stage in report.stages]
     output.show_table(["stage", *names], rows)

@@ -77,6 +77,8 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     """Print the verdict, its reasons and caveats, then the table."""
     verdict = report.verdict
     output.print_line(verdict.sentence, style="bold")
+    if report.unreviewed_sentence:
+        output.print_line(report.unreviewed_sentence, style="bold")
     for reason in verdict.reasons:
         output.print_line(f"  {reason}")
     for name, reasons in verdict.ruled_out.items():

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, cast, get_args
 
 from groundtune.errors import ConfigError, MissingError, Problem, UsageError
-from groundtune.types import Evidence, Example, Message, Split
+from groundtune.types import Evidence, Example, Message, Review, Split
 
 _KEYS = (
     "id", "input", "history", "output", "reasoning", "rejected", "evidence", "split", "tags", "groups", "group",
-    "origin", "facts",
+    "origin", "facts", "review",
 )  # fmt: skip
+_EVIDENCE_KEYS = ("source", "quote", "start", "end")
 _SPLITS = get_args(Split)
+_STATES = ("accepted", "edited", "rejected")
 _ROLES = ("user", "assistant")
 
 ReportProblem = Callable[[str, str], None]
@@ -26,11 +28,12 @@ def read_examples(path: Path, *, content: bytes | None = None) -> list[Example]:
     Keys: `id` and `input` (string), `history` (list of {"role", "content"}, the turns of user and assistant before the
     input, oldest first), `output` (string; a list of equally correct strings; an object; null or absent
     when the correct answer is to abstain), `rejected` (string or object that a model wrote instead of `output`, for
-    preference training), `evidence` (list of {"source", "quote"}), `split` (train, validation or test; if absent, see
-    `assign_split`), `tags` (list of strings), `groups` (list of strings: access groups of the user), `group` (string,
-    unrelated to `groups`; examples with the same value are not independent), `origin` (string), `reasoning`
-    (string: the thinking before `output`), `facts` (list of strings, or of lists of equally right wordings: what a
-    written text must say).
+    preference training), `evidence` (list of {"source", "quote"}, with the offsets "start" and "end" where somebody
+    recorded them), `split` (train, validation or test; if absent, see `assign_split`), `tags` (list of strings),
+    `groups` (list of strings: access groups of the user), `group` (string, unrelated to `groups`; examples with the
+    same value are not independent), `origin` (string), `reasoning` (string: the thinking before `output`), `facts`
+    (list of strings, or of lists of equally right wordings: what a written text must say), `review` ({"state", "by",
+    "time"}: what a person decided about a drafted example).
 
     content: bytes to read instead of the file's.
     Raises MissingError when the file does not exist, ConfigError with every problem of the file.
@@ -148,6 +151,7 @@ def _example(row: dict[str, Any], report: ReportProblem) -> Example:
         rejected=_rejected(row, report),
         reasoning=_text(row, "reasoning", report) if row.get("reasoning") is not None else "",
         facts=_facts(row.get("facts"), report),
+        review=_review(row.get("review"), report),
     )
 
 
@@ -256,11 +260,30 @@ def _evidence(value: Any, report: ReportProblem) -> tuple[Evidence, ...]:
         for key in ("source", "quote"):
             if not (isinstance(item.get(key), str) and item[key].strip()):
                 report(f'evidence is missing "{key}": {_show(item)}', hint)
-        for key in sorted(item.keys() - {"source", "quote"}):
-            report(f'unknown key "{key}" in evidence', "known keys: source, quote")
+        for key in ("start", "end"):
+            if not (item.get(key) is None or (type(item[key]) is int and item[key] >= 0)):
+                report(f'"{key}" of evidence is not an offset: {_show(item[key])}', "write a whole number, or omit it")
+        for key in sorted(item.keys() - set(_EVIDENCE_KEYS)):
+            report(f'unknown key "{key}" in evidence', f"known keys: {', '.join(_EVIDENCE_KEYS)}")
     return tuple(
-        Evidence(str(item.get("source", "")), str(item.get("quote", ""))) for item in value if isinstance(item, dict)
+        Evidence(str(item.get("source", "")), str(item.get("quote", "")), item.get("start"), item.get("end"))
+        for item in value
+        if isinstance(item, dict)
     )
+
+
+def _review(value: Any, report: ReportProblem) -> Review | None:
+    hint = 'write "review": {"state": "accepted", "by": "…", "time": "2026-01-31T12:00:00Z"}'
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("state", "by", "time")):
+        report(f'"review" does not say "state", "by" and "time": {_show(value)}', hint)
+        return None
+    if value["state"] not in _STATES:
+        report(f"unknown state of a review: {_show(value['state'])}", f"use one of {', '.join(_STATES)}")
+    for key in sorted(value.keys() - {"state", "by", "time"}):
+        report(f'unknown key "{key}" in the review', "known keys: state, by, time")
+    return Review(value["state"], value["by"], value["time"])
 
 
 def _show(value: Any) -> str:

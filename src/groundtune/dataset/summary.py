@@ -46,6 +46,8 @@ class ExampleStats:
     """Count by label and split, most frequent label first; empty when the outputs are not labels."""
     tags: Mapping[str, int]
     origins: Mapping[str, int]
+    reviews: Mapping[str, int]
+    """Number of drafted examples by what a person decided; those that nobody looked at are in `origins` alone."""
     with_evidence: int
     groups: int
     """Number of clusters of dependent examples."""
@@ -67,6 +69,7 @@ def summarise(examples: Sequence[Example], *, shown: int = 5) -> ExampleStats:
         labels=_labels(examples) if _are_labels(texts) else {},
         tags=_ordered(Counter(tag for example in examples for tag in example.tags)),
         origins=_ordered(Counter(example.origin for example in examples)),
+        reviews=_ordered(Counter(example.review.state for example in examples if example.review)),
         with_evidence=sum(bool(example.evidence) for example in examples),
         groups=len({example.group for example in examples if example.group}),
         inputs=_lengths([example.input for example in examples]),

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar, get_args
 
 from groundtune.common.conversations import HistoryUse, searched_text
 from groundtune.common.text import format_count
+from groundtune.dataset.reviewing import unreviewed_sentence
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
@@ -92,6 +93,8 @@ class RetrievalReport(Displayed):
     skipped: int
     """Number of examples without evidence, on which retrieval cannot be measured."""
     stages: tuple[StageReport, ...]
+    unreviewed_sentence: str | None = None
+    """That nobody looked at some of the questions, which a program drafted; None if that is not so."""
 
     def view(self) -> list[Block]:
         """Return the metrics of every stage, then the failures of the last one."""
@@ -99,6 +102,8 @@ class RetrievalReport(Displayed):
         last = self.stages[-1]
         rows = [[stage.stage, *(stage.metrics[name] for name in names)] for stage in self.stages]
         blocks: list[Block] = [Table(["stage", *names], rows)]
+        if self.unreviewed_sentence:
+            blocks.insert(0, Line(self.unreviewed_sentence, "strong"))
         if last.failures:
             causes = ", ".join(f"{cause} {share:.0%}" for cause, share in last.causes.items() if share)
             found = f"{last.failures:,} of {last.pieces:,} pieces of evidence ({causes})"
@@ -164,7 +169,8 @@ async def evaluate_stages(
     for stage in stages:
         hits = await _map(partial(search, stage), with_evidence, concurrency)
         reports.append(await asyncio.to_thread(_stage_report, stage, with_evidence, golds, hits, k, worst))
-    return RetrievalReport(k, len(with_evidence), len(examples) - len(with_evidence), tuple(reports))
+    skipped = len(examples) - len(with_evidence)
+    return RetrievalReport(k, len(with_evidence), skipped, tuple(reports), unreviewed_sentence(with_evidence))
 
 
 async def _locate_all(

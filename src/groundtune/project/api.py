@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from groundtune.config import find_project, load_config
 from groundtune.corpus.report import DocumentsReport
+from groundtune.drafting.draft import KINDS, Kind
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
@@ -30,6 +31,7 @@ from groundtune.workflows import (
     choosing,
     comparing,
     distilling,
+    drafting,
     evaluating,
     judging,
     reporting,
@@ -308,6 +310,27 @@ class Project(AsyncVerbs):
                 budget_usd=budget_usd,
                 progress=progress,
             )
+        )
+
+    def draft(
+        self,
+        target: str | Path,
+        *,
+        n: int = 200,
+        model: str | None = None,
+        kinds: Sequence[Kind] = KINDS,
+        seed: int = 0,
+        budget_usd: float | None = None,
+        progress: Callable[[int, int], None] = ignore,
+    ) -> drafting.DraftReport:
+        """Draft examples from the indexed documents into a file of their own, until it holds n.
+
+        model: the name of a table under [models] that writes them; None: templates, the weaker form. Sees every
+        document; each draft has the groups of the documents that it is about. Raises MissingError without an index,
+        UsageError when the file holds other examples, BudgetError, ProviderError; what was drafted is in the file.
+        """
+        return self.loop.run(
+            self.adraft(target, n=n, model=model, kinds=kinds, seed=seed, budget_usd=budget_usd, progress=progress)
         )
 
     def check_model(self, artifact: Artifact, server: checking_servers.Server | None = None) -> ServingCheck | Artifact:

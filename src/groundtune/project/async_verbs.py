@@ -19,6 +19,7 @@ from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted, write_fitted
 from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
+from groundtune.drafting.draft import KINDS, Kind
 from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
@@ -39,6 +40,7 @@ from groundtune.workflows import (
     choosing,
     comparing,
     distilling,
+    drafting,
     evaluating,
     judging,
     reporting,
@@ -404,6 +406,41 @@ class AsyncVerbs:
                 existing=await asyncio.to_thread(self.session.examples),
                 min_confidence=min_confidence,
                 concurrency=registry.concurrency.get(name, 1),
+                spent=lambda: budget.known_spent_usd,
+                progress=progress,
+            )
+
+    @on_project_loop
+    async def adraft(
+        self,
+        target: str | Path,
+        *,
+        n: int = 200,
+        model: str | None = None,
+        kinds: Sequence[Kind] = KINDS,
+        seed: int = 0,
+        budget_usd: float | None = None,
+        progress: Callable[[int, int], None] = ignore,
+    ) -> drafting.DraftReport:
+        """Draft examples from the indexed documents into a file of their own, until it holds n.
+
+        model: the name of a table under [models] that writes them; None: templates, the weaker form. Sees every
+        document; each draft has the groups of the documents that it is about. Raises MissingError without an index,
+        UsageError when the file holds other examples, BudgetError, ProviderError; what was drafted is in the file.
+        """
+        if n < 1:
+            raise UsageError(f"n must be at least 1, not {n}")
+        budget = build.budget(budget_usd)
+        examples = await asyncio.to_thread(self.session.examples)
+        async with self.session.index() as opened:
+            return await drafting.draft(
+                opened,
+                Path(target),
+                n=n,
+                existing=examples,
+                language=self.config.language,
+                kinds=kinds,
+                seed=seed,
                 spent=lambda: budget.known_spent_usd,
                 progress=progress,
             )

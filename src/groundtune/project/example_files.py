@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.dataset.examples import find_examples, read_examples
+from groundtune.dataset.reviewing import is_rejected
 from groundtune.models.reasoning import separate_reasoning
 from groundtune.types import Example
 
@@ -23,7 +24,10 @@ class ExampleFiles:
         self._all: list[Example] = []
 
     def read(self) -> list[Example]:
-        """Return all examples; the same list as long as no file changes. Raises ConfigError with every problem."""
+        """Return all examples that nobody rejected; the same list as long as no file changes.
+
+        Raises ConfigError with every problem.
+        """
         files = {path: self._read(path) for path in find_examples(self._root, self._patterns)}
         unchanged = files.keys() == self._files.keys() and all(files[path] is self._files[path] for path in files)
         if not unchanged:
@@ -37,7 +41,7 @@ class ExampleFiles:
         return (
             known
             if known and known[0] == signature
-            else (signature, [without_thinking(example) for example in read_examples(path)])
+            else (signature, [without_thinking(row) for row in read_examples(path) if not is_rejected(row)])
         )
 
 

@@ -23,22 +23,27 @@ async def check_documents(
     opened: OpenIndex, examples: Sequence[Example], *, language: str, today: date
 ) -> DocumentsReport:
     """Return what is worth mending in the documents. examples: their questions are searched for."""
+    rows, corpus, scope = await read_corpus(opened)
+    found = await _found(opened, examples, scope) if len(examples) >= LEAST_QUESTIONS else set()
+    return await asyncio.to_thread(_report, corpus, rows, found, len(examples), language, today)
+
+
+async def read_corpus(opened: OpenIndex) -> tuple[list[FileRow], list[CorpusFile], Scope]:
+    """Return the rows and the files of an index, and the scope in which all of it is seen."""
     rows = await opened.catalog.files()
-    groups = tuple(sorted({group for row in rows.values() for group in row.groups}))
-    passages = await opened.store.scan(Scope(groups))
+    scope = Scope(tuple(sorted({group for row in rows.values() for group in row.groups})))
+    passages = await opened.store.scan(scope)
     documents = [await opened.document_by_source(source) for source, row in rows.items() if row.documents == 1]
-    corpus = corpus_files([document for document in documents if document], passages)
-    found = await _found(opened, examples, groups) if len(examples) >= LEAST_QUESTIONS else set()
-    return await asyncio.to_thread(_report, corpus, list(rows.values()), found, len(examples), language, today)
+    return list(rows.values()), corpus_files([document for document in documents if document], passages), scope
 
 
-async def _found(opened: OpenIndex, examples: Sequence[Example], groups: tuple[str, ...]) -> set[str]:
+async def _found(opened: OpenIndex, examples: Sequence[Example], scope: Scope) -> set[str]:
     """Return the files that any question finds, or names as evidence."""
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def search(text: str) -> set[str]:
         async with turns:
-            hits = await opened.retriever.search(Question(text, scope=Scope(groups)), k=DEPTH)
+            hits = await opened.retriever.search(Question(text, scope=scope), k=DEPTH)
         return {source.partition("#")[0] for hit in hits for source in (hit.passage.source, *hit.also_in)}
 
     found = await asyncio.gather(*(search(example.input) for example in examples))

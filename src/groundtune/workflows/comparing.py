@@ -241,6 +241,7 @@ async def complete_matrix(
     """
     folder = await asyncio.to_thread(_find_or_begin_run, workspace, registry, examples, about, fresh=fresh)
     with workspace.lock("running", folder=folder, action="is running this comparison in"):
+        _write_examples(folder, examples)  # somebody may have reviewed them since the run began
         now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
         _write_run_file(folder, {**read_run_file(folder), **now})
         await _fill(registry, examples, folder, score=score, judge=judge, spent=spent, progress=progress)
@@ -447,11 +448,14 @@ def _find_or_begin_run(
     return folder or _new_run(workspace, identity, registry, examples)
 
 
+def _write_examples(folder: Path, examples: Sequence[Example]) -> None:
+    rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]
+    write_atomic(folder / EXAMPLES, "".join(f"{row}\n" for row in rows).encode("utf-8", "backslashreplace"))
+
+
 def _new_run(workspace: Workspace, identity: str, registry: ApproachRegistry, examples: Sequence[Example]) -> Path:
     started = datetime.now(UTC)
     folder = unused_folder(workspace.runs / started.strftime("%Y%m%d-%H%M%S"))
-    rows = [json.dumps(asdict(example), ensure_ascii=False) for example in examples]
-    write_atomic(folder / EXAMPLES, "".join(f"{row}\n" for row in rows).encode("utf-8", "backslashreplace"))
     _write_run_file(
         folder,
         {

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from groundtune.common.conversations import transcript
 from groundtune.common.files import write_atomic, write_json
 from groundtune.common.text import format_count
+from groundtune.dataset.reviewing import is_unreviewed, unreviewed_sentence
 from groundtune.decide.verdict import Requirements, decide
 from groundtune.display import Block, Displayed, Line, Table
 from groundtune.display.limits import TRAINED, how_to_raise
@@ -29,7 +30,17 @@ from groundtune.measure.runner import JUDGEMENTS, PASSAGES, read_json_lines
 from groundtune.measure.score_tables import ClassTable, FieldTable, class_table, field_table
 from groundtune.measure.trainings import TrainingSpread, pool_trainings
 from groundtune.report import html as page
-from groundtune.types import ApproachSummary, Difference, Evidence, Example, Interval, Message, Result, Verdict
+from groundtune.types import (
+    ApproachSummary,
+    Difference,
+    Evidence,
+    Example,
+    Interval,
+    Message,
+    Result,
+    Review,
+    Verdict,
+)
 from groundtune.workflows.calibrating import threshold_sentences
 from groundtune.workflows.comparing import EXAMPLES, RUN, read_run_file
 
@@ -123,6 +134,7 @@ class Report(Displayed):
         incomplete = [] if self.run.complete else [Line("This run is incomplete; compare resumes it.")]
         return [
             *self.verdict.view(),
+            *([Line(self.unreviewed_sentence, "strong")] if self.unreviewed_sentence else []),
             *incomplete,
             Line(""),
             Table(["approach", self.primary, *own, "abstained", "errors", "p95 s", "usd/1k"], rows),
@@ -131,6 +143,16 @@ class Report(Displayed):
             *(Line(sentence, "dim") for sentence in self.threshold_sentences),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
+
+    @property
+    def unreviewed(self) -> int:
+        """Number of examples that a program drafted and nobody looked at before the comparison."""
+        return sum(map(is_unreviewed, self.run.examples))
+
+    @property
+    def unreviewed_sentence(self) -> str | None:
+        """What every reader of the figures has to know about them; None without such examples."""
+        return unreviewed_sentence(self.run.examples)
 
     @property
     def own_scores(self) -> list[str]:
@@ -175,6 +197,8 @@ class Report(Displayed):
         return {
             "choice": self.verdict.choice,
             "sentence": self.verdict.sentence,
+            "unreviewed": self.unreviewed,
+            "unreviewed_sentence": self.unreviewed_sentence,
             "primary": self.primary,
             "n": self.n,
             "approaches": [asdict(summary) for summary in self.approaches],
@@ -492,6 +516,7 @@ def _example(row: Mapping[str, Any]) -> Example:
         "evidence": tuple(Evidence(**item) for item in row["evidence"]),
         "history": tuple(Message(**turn) for turn in row.get("history", ())),  # older runs have none
         "facts": tuple(map(tuple, row.get("facts", ()))),
+        "review": Review(**row["review"]) if row.get("review") else None,
     }
     return Example(**{**row, **lists})
 

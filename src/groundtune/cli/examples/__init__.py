@@ -5,6 +5,7 @@ import typer
 from groundtune.cli.lazy import APP, LazyGroup
 
 COMMANDS = {
+    "draft": "Draft examples from the documents, where there are none.",
     "import": "Add rows from a file in another format to the examples.",
     "stats": "Count examples by split, label and tag, and find duplicates.",
     "split": "Write each example's split into its file, so it never changes.",
@@ -23,7 +24,7 @@ app = typer.Typer(**APP, cls=_Examples, no_args_is_help=True)
 
 @app.callback()
 def _examples() -> None:
-    """Import, count, split and export examples.
+    """Draft, import, count, split and export examples.
 
     An example is an input with its gold output, and optionally the passages that support it.
     """

@@ -24,22 +24,26 @@ def run(
     Also shows how long inputs and outputs are, and warns of duplicate inputs and of inputs in more than one split.
     """
     from groundtune.dataset.examples import read_examples, select_split
+    from groundtune.dataset.reviewing import unreviewed_sentence
     from groundtune.dataset.summary import summarise
 
     files = example_files(file, folder)
     examples = [example for path in files for example in read_examples(path)]
-    counts = summarise(select_split(examples, split) if split else examples)
+    chosen = select_split(examples, split) if split else examples
+    counts, sentence = summarise(chosen), unreviewed_sentence(chosen)
     if json:
-        output.print_json({"files": files, **output.jsonable(counts)})
-    else:
-        _show(counts, files)
+        output.print_json({"files": files, **output.jsonable(counts), "unreviewed_sentence": sentence})
+        return
+    _show(counts, files)
+    if sentence:
+        output.print_line(sentence)
 
 
 def _show(counts: "ExampleStats", files: list[Path]) -> None:
     output.print_line(f"{format_count(counts.examples, 'example')} in {', '.join(map(output.printable, files))}")
     output.print_line(f"  splits   {listed(counts.splits)}")
     output.print_line(f"  outputs  {listed(counts.kinds)}; {counts.with_evidence:,} with evidence")
-    for name, counted in (("tags", counts.tags), ("origins", counts.origins)):
+    for name, counted in (("tags", counts.tags), ("origins", counts.origins), ("reviews", counts.reviews)):
         if counted:
             output.print_line(f"  {name:<8} {output.printable(listed(counted))}")
     if counts.groups:

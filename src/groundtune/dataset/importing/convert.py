@@ -6,7 +6,7 @@ Rows that an example cannot represent are refused, unless the caller says how to
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -135,7 +135,8 @@ def encode_example(example: Example) -> str:
         "output": example.output,
         "rejected": example.rejected,
         "facts": [fact[0] if len(fact) == 1 else fact for fact in example.facts],
-        "evidence": [{"source": item.source, "quote": item.quote} for item in example.evidence],
+        "review": asdict(example.review) if example.review else None,
+        "evidence": [_without_unknown(asdict(item)) for item in example.evidence],
         "split": example.split,
         "tags": example.tags,
         "groups": example.groups,
@@ -143,6 +144,10 @@ def encode_example(example: Example) -> str:
         "origin": None if example.origin == "person" else example.origin,
     }
     return json.dumps({key: value for key, value in row.items() if value or key == "output"}, ensure_ascii=False)
+
+
+def _without_unknown(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def encode_lines(lines: Iterable[str]) -> bytes:

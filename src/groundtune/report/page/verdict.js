@@ -28,6 +28,7 @@ function hero() {
     userText(sentence, "h1", { class: sentence.length > 110 ? "sentence long" : "sentence", tabindex: "-1" }),
     PAGE.complete === false ? h("p", { class: "notice" }, h("strong", null, "This run is incomplete. "),
       "Some answers are still missing, so the figures may change.") : null,
+    PAGE.unreviewed_sentence ? h("p", { class: "notice" }, h("strong", null, PAGE.unreviewed_sentence)) : null,
     chosen ? keyFigures(chosen) : null);
 }
 
