@@ -30,7 +30,7 @@ from benchmarks.oracles.writers import write
 
 HERE = Path(__file__).parents[1]
 TARGET = 1.1
-SHORTEST = 0.3
+SHORTEST = 0.15
 """User CPU seconds that one measurement takes at least."""
 SECTIONS = {".pdf": 500, ".pptx": 150, ".docx": 150, ".xlsx": 250, ".epub": 250, ".txt": 3_000}
 """Sections of the large file of a format, about two PDF pages each; others have 400."""
