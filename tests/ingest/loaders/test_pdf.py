@@ -199,6 +199,22 @@ def test_white_text_on_a_dark_ground_is_read(tmp_path: Path) -> None:
     assert parsed(pdf, tmp_path).text == "Opening hours"
 
 
+def test_text_over_which_a_rectangle_is_painted_is_left_out(tmp_path: Path) -> None:
+    pdf = one_page()
+    pdf.set_fill_color(220)
+    pdf.rect(10, 42, 120, 10, style="F")
+    pdf.text(12, 48, "The contract with Wren Ltd ends in May.")
+    width = pdf.get_string_width
+    pdf.set_fill_color(0)
+    pdf.rect(12 + width("The contract with "), 43, width("Wren Ltd"), 7, style="F")
+    pdf.text(12, 70, "This line is marked.")
+    with pdf.local_context(fill_opacity=0.4):
+        pdf.rect(12, 65, 60, 7, style="F")
+    document_ = parsed(pdf, tmp_path)
+    assert texts(document_) == ["The contract with ends in May.", "This line is marked."]
+    assert document_.notes == (Note("hidden_text", 1, (1,)),)
+
+
 def test_struck_text_is_left_out_and_underlined_text_is_read(tmp_path: Path) -> None:
     pdf = one_page()
     pdf.write(6, "Return it within ")
@@ -244,6 +260,33 @@ def test_pages_without_text_layer_are_named_and_blank_ones_are_not(tmp_path: Pat
     document_ = parsed(pdf, tmp_path)
     assert document_.notes == (Note("no_text_layer", 2, (2, 4)),)
     assert "Received on 3 May" in document_.text
+
+
+def with_nameless_glyphs(pages: list[tuple[str, int]], path: Path) -> None:
+    """Write a PDF whose pages have a text, and a number of glyphs of a font that gives them no names of letters."""
+    kids = " ".join(f"{3 + 2 * at} 0 R" for at in range(len(pages)))
+    objects = ["<</Type/Catalog/Pages 2 0 R>>", f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>"]
+    font = (
+        "<</Type/Font/Subtype/Type3/FontBBox[0 0 750 750]/FontMatrix[0.001 0 0 0.001 0 0]/FirstChar 1/LastChar 2"
+        "/Widths[750 750]/Encoding<</Type/Encoding/Differences[1/g1/g2]>>/CharProcs<<>>>>"
+    )
+    plain = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+    for text, glyphs in pages:
+        drawn = f"BT /A 12 Tf 72 700 Td ({text}) Tj ET BT /B 12 Tf 72 600 Td <{'0102' * (glyphs // 2)}> Tj ET"
+        objects.append(
+            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents {len(objects) + 2} 0 R"
+            f"/Resources<</Font<</A {plain}/B {font}>>>>>>"
+        )
+        objects.append(f"<</Length {len(drawn)}>>stream\n{drawn}\nendstream")
+    body = "".join(f"{number} 0 obj\n{each}\nendobj\n" for number, each in enumerate(objects, start=1))
+    path.write_text(f"%PDF-1.7\n{body}trailer<</Root 1 0 R/Size {len(objects) + 1}>>\n%%EOF\n", encoding="ascii")
+
+
+def test_pages_in_fonts_that_name_no_letters_are_named(tmp_path: Path) -> None:
+    with_nameless_glyphs([("This page can be read.", 10), ("Annex", 60), ("The end.", 0)], tmp_path / "a.pdf")
+    (document_,) = load(tmp_path / "a.pdf")
+    assert texts(document_) == ["This page can be read.", "Annex", "The end."]
+    assert set(document_.notes) == {Note("undecoded_text", 1, (1,)), Note("no_text_layer", 1, (2,))}
 
 
 def test_the_text_layer_of_a_scan_is_read(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ _STAMP = 200
 """Characters of such text."""
 _PICTURE = 0.1
 """Share of the page from which a picture that is no photograph is likely to carry text, such as a screenshot."""
+_UNDECODED = 0.7
+"""Glyphs of fonts that name no letters, for each character that is read, from which a page is like a scan."""
 _OUTLINES = 30
 """Filled shapes on a page without text from which they are letters turned into shapes."""
 
@@ -127,22 +129,24 @@ def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder
     drawing = read_drawing(page.raw, view)
     skipped = Skipped(hidden=written.hidden)
     grids = find_grids(drawing.strokes, drawing.frames)
-    lines, mirror = read_lines(text.raw, view, grids, Unseen(drawing.hidden), skipped)
+    lines, mirror = read_lines(text.raw, view, grids, Unseen(drawing.hidden, drawing.covered), skipped)
     strikes = _strikes([*drawing.strokes, *view.shown(written.strikes)], lines)
     if strikes:
         skipped = Skipped(hidden=written.hidden)
-        lines, _ = read_lines(text.raw, view, grids, Unseen(drawing.hidden, strikes), skipped)
+        lines, _ = read_lines(text.raw, view, grids, Unseen(drawing.hidden, drawing.covered, strikes), skipped)
     text.close()
     page.close()
     add_written(lines, written, view.shown)
     lines = [from_its_start(line, view.width if mirror else None) for line in lines]
     if mirror:
         grids = [mirrored_grid(grid, view.width) for grid in grids]
-    read = Page(lines, view.width, view.height, grids, unread=_is_unread(lines, drawing, view.width * view.height))
+    unread = _is_undecoded(lines, skipped) or _is_unread(lines, drawing, view.width * view.height)
+    read = Page(lines, view.width, view.height, grids, unread=unread)
     for note, count in (
         ("hidden_text", skipped.hidden),
         ("deleted_text", skipped.struck),
         ("comment", written.comments),
+        ("undecoded_text", 0 if read.unread else min(1, skipped.undecoded)),
         ("picture", 0 if read.unread else _pictures_with_text(drawing, view.width * view.height)),
     ):
         if count:
@@ -171,6 +175,11 @@ def _runs_through(line: Line, left: float, right: float, height: float) -> bool:
     slack = 0.5 * line.size
     inside = line.left - slack < left and right < line.right + slack
     return inside and right - left > slack and runs_through(height, line.bottom, line.top)
+
+
+def _is_undecoded(lines: Sequence[Line], skipped: Skipped) -> bool:
+    """Return whether most of a page is set in fonts that do not say which letters their glyphs are."""
+    return skipped.undecoded > _UNDECODED * sum(len(line.text) for line in lines)
 
 
 def _is_unread(lines: Sequence[Line], drawing: Drawing, area: float) -> bool:

@@ -4,13 +4,14 @@ Never renders a page.
 """
 
 import ctypes
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from groundtune.ingest.loaders.pdf_types import Box, View
+from groundtune.ingest.loaders.pdf_types import Box, View, contains
 
 Colour = tuple[int, int, int]
 Matrix = tuple[float, float, float, float, float, float]
@@ -22,6 +23,8 @@ _SAME = 10
 _RECTANGLE = 6
 """Segments that a rectangle has at most."""
 _WHITE: Colour = (255, 255, 255)
+_BAND = 20.0
+"""Points of height in which what covers text is looked for together."""
 _DEEPEST = 12
 """Nesting of forms that is followed."""
 
@@ -40,6 +43,8 @@ class Drawing:
 
     hidden: frozenset[int]
     """Addresses of the text objects that nobody can see."""
+    covered: dict[int, list[Box]]
+    """Address of a text object -> the places on the displayed page at which something is painted over it."""
     strokes: list[Box]
     """Thin lines and bars; on the displayed page."""
     frames: list[Box]
@@ -67,6 +72,8 @@ class _Scene:
     texts: list[_Text] = field(default_factory=list)
     fills: list[tuple[int, Box, Colour | None]] = field(default_factory=list)
     """Filled rectangles, and pictures as rectangles of unknown colour."""
+    covers: list[tuple[int, Box]] = field(default_factory=list)
+    """Filled rectangles through which nothing can be seen."""
     pictures: list[tuple[Box, bool]] = field(default_factory=list)
     strokes: list[Box] = field(default_factory=list)
     frames: list[Box] = field(default_factory=list)
@@ -83,7 +90,9 @@ def read_drawing(page: Any, view: View) -> Drawing:
     hidden = frozenset(ctypes.addressof(text.handle.contents) for text in _hidden_texts(scene))
     boxes = view.shown(box for box, _ in scene.pictures)
     pictures = [Picture(box, photo) for box, (_, photo) in zip(boxes, scene.pictures, strict=True)]
-    return Drawing(hidden, view.shown(scene.strokes), view.shown(scene.frames), pictures, scene.shapes, scene.layered)
+    covered = {ctypes.addressof(text.handle.contents): view.shown(boxes) for text, boxes in _covered_texts(scene)}
+    strokes, frames = view.shown(scene.strokes), view.shown(scene.frames)
+    return Drawing(hidden, covered, strokes, frames, pictures, scene.shapes, scene.layered)
 
 
 def _look_at(scene: _Scene, handle: Any, matrix: Matrix | None, depth: int) -> None:
@@ -94,6 +103,8 @@ def _look_at(scene: _Scene, handle: Any, matrix: Matrix | None, depth: int) -> N
         scene.texts.append(_Text(scene.order, handle, matrix, _fill(handle), invisible))
     elif kind == pdfium.FPDF_PAGEOBJ_PATH:
         _look_at_path(scene, handle, matrix)
+        if depth == 0 and scene.fills and scene.fills[-1][0] == scene.order and scene.fills[-1][2] is not None:
+            _add_cover(scene, handle)
     elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
         box = _box(handle, matrix)
         scene.fills.append((scene.order, box, None))
@@ -126,6 +137,47 @@ def _look_at_path(scene: _Scene, handle: Any, matrix: Matrix | None) -> None:
     scene.fills.append((scene.order, box, _fill(handle) if opaque else None))
 
 
+def _add_cover(scene: _Scene, handle: Any) -> None:
+    """Add the last filled rectangle, as far as its clip lets it be seen, to what covers the text before it."""
+    left, bottom, right, top = scene.fills[-1][1]
+    clip = pdfium.FPDFPageObj_GetClipPath(handle)
+    for path in range(max(0, pdfium.FPDFClipPath_CountPaths(clip)) if clip else 0):
+        count = pdfium.FPDFClipPath_CountPathSegments(clip, path)
+        if not 0 < count <= _RECTANGLE:
+            return
+        points = [_point(pdfium.FPDFClipPath_GetPathSegment(clip, path, segment)) for segment in range(count)]
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        left, bottom = max(left, min(xs)), max(bottom, min(ys))
+        right, top = min(right, max(xs)), min(top, max(ys))
+    if left < right and bottom < top:
+        scene.covers.append((scene.order, (left, bottom, right, top)))
+
+
+def _point(segment: Any) -> tuple[float, float]:
+    x, y = ctypes.c_float(), ctypes.c_float()
+    pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+    return x.value, y.value
+
+
+def _covered_texts(scene: _Scene) -> Iterator[tuple[_Text, list[Box]]]:
+    """Yield the texts over which rectangles are painted later, with these."""
+    bands: dict[int, list[Box]] = defaultdict(list)
+    covers = [*scene.covers]
+    for text in reversed(scene.texts):
+        while covers and covers[-1][0] > text.order:
+            _, box = covers.pop()
+            for band in range(int(box[1] // _BAND), int(box[3] // _BAND) + 1):
+                bands[band].append(box)
+        if not bands:
+            continue
+        left, bottom, right, top = _box(text.handle, text.matrix)
+        middle = 0.5 * (bottom + top)
+        over = [box for box in bands[int(middle // _BAND)] if box[0] < right and left < box[2]]
+        over = [box for box in over if box[1] < middle < box[3]]
+        if over:
+            yield text, over
+
+
 def _hidden_texts(scene: _Scene) -> Iterator[_Text]:
     """Yield what is painted invisibly, unless it is the text of a picture, and what has the colour of its ground."""
     shown = any(not text.invisible for text in scene.texts)
@@ -144,7 +196,7 @@ def _hidden_texts(scene: _Scene) -> Iterator[_Text]:
 
 def _is_text_of_picture(box: Box, scene: _Scene) -> bool:
     x, y = 0.5 * (box[0] + box[2]), 0.5 * (box[1] + box[3])
-    return any(_contains(picture, x, y) for picture, _ in scene.pictures)
+    return any(contains(picture, x, y) for picture, _ in scene.pictures)
 
 
 def _ground(scene: _Scene, text: _Text) -> Colour | None:
@@ -152,13 +204,9 @@ def _ground(scene: _Scene, text: _Text) -> Colour | None:
     box = _box(text.handle, text.matrix)
     x, y = 0.5 * (box[0] + box[2]), 0.5 * (box[1] + box[3])
     for order, place, colour in reversed(scene.fills):
-        if order < text.order and _contains(place, x, y):
+        if order < text.order and contains(place, x, y):
             return colour
     return _WHITE
-
-
-def _contains(box: Box, x: float, y: float) -> bool:
-    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
 def _same(colour: Colour, other: Colour) -> bool:

@@ -7,8 +7,8 @@ import ctypes
 import math
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -20,12 +20,14 @@ from groundtune.ingest.loaders.pdf_right_to_left import Looks, is_arabic
 from groundtune.ingest.loaders.pdf_types import (
     CELL_GAP,
     WORD_GAP,
+    Box,
     Glyph,
     Grid,
     Line,
     Segment,
     Strike,
     View,
+    contains,
     runs_through,
 )
 from groundtune.ingest.parsed import clean_line
@@ -62,6 +64,8 @@ class Skipped:
 
     hidden: int = 0
     struck: int = 0
+    undecoded: int = 0
+    """Glyphs of fonts that do not say which letters they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Unseen:
 
     objects: frozenset[int] = frozenset()
     """Addresses of the text objects that cannot be seen."""
+    covered: Mapping[int, Sequence[Box]] = field(default_factory=dict)
+    """Address of a text object -> the places at which something is painted over it."""
     strikes: tuple[Strike, ...] = ()
     """Lines through text on the displayed page."""
 
@@ -99,7 +105,7 @@ def _glyphs(text: Any, codes: Sequence[int], view: View, unseen: Unseen, skipped
     place_of, coordinates = pdfium.FPDFText_GetLooseCharBox, memoryview(rect)
     unpack = struct.Struct("4f").unpack_from
     turn, width, height, x, y = view.turn, view.width, view.height, view.left, view.bottom
-    hides = bool(unseen.objects or unseen.strikes)
+    hides = bool(unseen.objects or unseen.covered or unseen.strikes)
     kept: str | None = None
     for index, code in enumerate(codes):
         if code in _WHITE:
@@ -143,10 +149,22 @@ def _codes(text: Any) -> Sequence[int]:
     return [pdfium.FPDFText_GetUnicode(text, index) for index in range(count)]
 
 
+def _decodable(text: Any, codes: Sequence[int], skipped: Skipped) -> Sequence[int]:
+    """Return the codes, 0 for glyphs that PDFium gives a control character since their font names no letter."""
+    step = max(1, len(codes) // _SAMPLES)
+    if not any(pdfium.FPDFText_HasUnicodeMapError(text, index) for index in range(0, len(codes), step)):
+        return codes
+    wrong = {index for index in range(len(codes)) if pdfium.FPDFText_HasUnicodeMapError(text, index) == 1}
+    skipped.undecoded = len(wrong)
+    return [0 if code < 32 and index in wrong else code for index, code in enumerate(codes)]
+
+
 def _why_unseen(text: Any, index: int, middle: float, bottom: float, top: float, unseen: Unseen) -> str | None:
-    if unseen.objects:
-        owner = pdfium.FPDFText_GetTextObject(text, index)
-        if owner and ctypes.addressof(owner.contents) in unseen.objects:
+    owner = pdfium.FPDFText_GetTextObject(text, index) if unseen.objects or unseen.covered else None
+    if owner:
+        address, height = ctypes.addressof(owner.contents), 0.5 * (bottom + top)
+        covers = unseen.covered.get(address, ())
+        if address in unseen.objects or any(contains(cover, middle, height) for cover in covers):
             return "hidden"
     struck = any(
         left <= middle <= right and runs_through(height, bottom, top) for left, right, height in unseen.strikes
@@ -158,7 +176,7 @@ def read_lines(
     text: Any, view: View, grids: Sequence[Grid], unseen: Unseen, skipped: Skipped
 ) -> tuple[list[Line], bool]:
     """Return the lines in content order, and whether the page is read from right to left."""
-    codes = _codes(text)
+    codes = _decodable(text, _codes(text), skipped)
     glyphs = _glyphs(text, codes, view, unseen, skipped)
     written = decoded(codes)
     if not has_right_to_left(written):

@@ -23,6 +23,10 @@ Box = tuple[float, float, float, float]
 """Left, bottom, right, top, in points."""
 
 
+def contains(box: Box, x: float, y: float) -> bool:
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
 Strike = tuple[float, float, float]
 """A line through text: left, right, height."""
 
