@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from groundtune.cli.lazy import APP, LazyGroup
+from groundtune.common.full_disk import is_disk_full
 from groundtune.errors import ConfigError, GroundtuneError, ProviderError
 
 VERBS = {
@@ -140,6 +141,9 @@ def _report(error: BaseException, *, as_json: bool) -> int:
         text = " ".join(str(error).split())
         kind, code, hint = "unexpected", 1, "run again with --debug for the traceback"
         message = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        if is_disk_full(error):
+            kind, hint = "disk_full", "free some space and run the command again"
+            message = f"the disk is full ({text})"
     if as_json:
         details: dict[str, Any] = {"kind": kind, "message": message, "hint": hint}
         if isinstance(error, ConfigError):

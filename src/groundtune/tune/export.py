@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundtune.common.files import read_json, write_atomic
+from groundtune.common.full_disk import name_full_disk
 from groundtune.errors import MissingError
 from groundtune.models.chat_template import TemplateError, render_messages, render_prompt
 from groundtune.tune.artifacts import file_digests, read_artifact, verify_artifact
 from groundtune.tune.base_model import check_base, load_tokenizer
-from groundtune.tune.disk import name_full_disk
 from groundtune.tune.job import TuneError
 from groundtune.tune.lora.loss_mask import find_chat_format
 from groundtune.types import Artifact

@@ -22,11 +22,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from groundtune.common.files import write_atomic
+from groundtune.common.full_disk import is_disk_full
 from groundtune.common.text import one_line
 from groundtune.errors import BusyError, GroundtuneError, ProviderError
 from groundtune.protocols import ChecksModels, Trainer
 from groundtune.tune.artifacts import dataset_digest, file_digests, write_artifact
-from groundtune.tune.disk import is_disk_full
 from groundtune.tune.job import FAILURE, LOCK, LOG, Job, TrainingResult, TuneError, progress_writer, read_job
 from groundtune.types import Artifact
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from groundtune import build
+from groundtune.common.full_disk import is_disk_full
 from groundtune.common.memory import release_free_memory
 from groundtune.config import Config
 from groundtune.errors import ConfigError, FormatError, GroundtuneError, MissingError
@@ -25,8 +26,6 @@ from groundtune.types import IndexManifest
 from groundtune.workspace import Workspace
 
 MEGABYTE = 1_000_000
-DISK_FULL_TEXTS = ("no space left", "disk is full", "disk quota")
-"""Error texts of the system, LanceDB and SQLite for a full disk; LanceDB raises a RuntimeError."""
 
 
 async def ingest(
@@ -70,10 +69,10 @@ async def ingest(
                     report = await run.run(_Selection(workspace, config, rules))
             finally:
                 await generation.close()
-        except (OSError, RuntimeError, sqlite3.Error) as error:
-            if any(words in str(error).casefold() for words in DISK_FULL_TEXTS):
+        except (OSError, RuntimeError, sqlite3.Error) as error:  # LanceDB raises a RuntimeError
+            if is_disk_full(error):
                 raise GroundtuneError(
-                    f"the disk of {workspace.folder} is full; the previous index is unchanged",
+                    f"the disk of {workspace.folder} is full; what was indexed before can be searched",
                     hint="free some space and run groundtune ingest again; it resumes where it stopped",
                 ) from error
             raise

@@ -18,9 +18,9 @@ from typing import Any
 
 from groundtune.common.batches import batches_by_length
 from groundtune.common.files import digest_text
+from groundtune.common.full_disk import name_full_disk
 from groundtune.errors import need
 from groundtune.tune.checkpoints import claim_checkpoint, fresh_start_hint, on_sigterm
-from groundtune.tune.disk import name_full_disk
 from groundtune.tune.encoders.base_encoder import Encoder, autocast
 from groundtune.tune.job import ProgressCallback, TrainingStep, TuneError
 

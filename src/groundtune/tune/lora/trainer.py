@@ -20,10 +20,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from groundtune.common.full_disk import name_full_disk
 from groundtune.errors import MissingError, need
 from groundtune.models.torch_device import hide_other_gpus
 from groundtune.tune.checkpoints import claim_checkpoint, on_sigterm, read_result
-from groundtune.tune.disk import name_full_disk
 from groundtune.tune.job import LOG, Bounds, Job, ProgressCallback, TrainingResult, TuneError
 from groundtune.tune.lora.merge_and_save import save_outputs
 from groundtune.tune.lora.plan import LoraPlan, prepare, read_recipe

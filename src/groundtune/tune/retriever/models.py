@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.common.batches import batches_by_length
+from groundtune.common.full_disk import name_full_disk
 from groundtune.errors import MissingError, need
 from groundtune.models.hub import LocatedModel, loading
 from groundtune.models.torch_device import choose_device, has_fast_bfloat16
 from groundtune.tune.base_model import load_tokenizer
-from groundtune.tune.disk import name_full_disk
 from groundtune.tune.encoders.base_encoder import HINT, Encoder, autocast, find_encoder, token_limit
 from groundtune.tune.job import TuneError
 

@@ -7,19 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SIGNS = (
-    "No space left",
+    "no space left",
     "os error 28",
-    "Disk quota",
-    "StorageFull",
-    "PytorchStreamWriter failed writing",
+    "disk quota",
+    "disk is full",
+    "storagefull",
+    "pytorchstreamwriter failed writing",
     "unexpected pos",
 )
-"""Messages of torch and safetensors for a full disk, where they hide the system's own."""
+"""Messages of LanceDB, SQLite, torch and safetensors, in lower case, where they hide the error of the system."""
+NO_SHARED_MEMORY = "SQLITE_IOERR_SHMSIZE"
+"""SQLite's "disk I/O error" when it cannot enlarge the file beside a catalog, because the file system is full."""
 
 
 def is_disk_full(error: BaseException | None) -> bool:
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(sign in str(error) for sign in SIGNS):
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if getattr(error, "sqlite_errorname", None) == NO_SHARED_MEMORY:
+            return True
+        if any(sign in str(error).lower() for sign in SIGNS):
             return True
         error = error.__cause__ or error.__context__
     return False
