@@ -7,7 +7,7 @@ import pytest
 
 from groundtune.approaches import prompts
 from groundtune.approaches.few_shot import FixedShots
-from groundtune.approaches.output_formats import LabelFormat
+from groundtune.approaches.output_formats import LabelFormat, ObjectFormat
 from groundtune.approaches.pipeline import Pipeline
 from groundtune.approaches.prompts import QuestionAt, messages
 from groundtune.types import Example, Generation, Hit, Message, Passage, Prompt, Question
@@ -120,8 +120,9 @@ async def test_fixed_shots_are_the_same_prefix_for_every_question() -> None:
 
 
 def test_braces_in_labels_and_schemas_are_left_alone() -> None:
-    assert "- {nothing}: {labels} {0}" in prompts.label_rules({"{nothing}": "{labels} {0}"})
+    rules = LabelFormat({"{abstention}": "{labels} {0}"}).rules(grounded=False)
+    assert "- {abstention}: {labels} {0}\n" in rules
     schema = {"type": "object", "properties": {"{schema}": {"type": "string", "description": "größe {x}"}}}
-    text = prompts.extraction_rules(schema)
+    text = ObjectFormat(schema).rules(grounded=False)
     assert json.dumps(schema, ensure_ascii=False) in text
     assert f"reply with exactly {prompts.NO_OBJECT}." in text

@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from groundtune.approaches import prompts
 from groundtune.approaches.stated_words import are_listed, is_absence, is_negation, setting
+from groundtune.approaches.wordings import FULL, Wording
 from groundtune.common.files import digest_text
 from groundtune.common.json_schema import AmbiguousReplyError, find_objects, parse_reply, schema_checker
+from groundtune.types import Example, Hit, Message, Task
 
 _GAP = r"[\s_\\*~`\u200b\u00ad–-]{0,4}"
 _NOT_FOUND = re.compile(
@@ -46,6 +48,14 @@ class OutputFormat(Protocol):
     """The rules and replies of a task."""
 
     @property
+    def task(self) -> Task: ...
+
+    @property
+    def wording(self) -> Wording:
+        """How the model is told the task."""
+        ...
+
+    @property
     def input_name(self) -> str:
         """Name of the user's text."""
         ...
@@ -67,6 +77,10 @@ class OutputFormat(Protocol):
 
     def rules(self, *, grounded: bool) -> str:
         """Return the rules for the model. grounded: passages are shown."""
+        ...
+
+    def worded(self, wording: Wording) -> Self:
+        """Return the same task in another wording."""
         ...
 
     def gold_reply(self, gold: Any) -> str:
@@ -95,13 +109,19 @@ class AnswerFormat:
     """A question, answered in sentences, with citations when passages are shown."""
 
     instructions: str = ""
+    wording: Wording = field(default=FULL, repr=False)
+    task: ClassVar[Task] = "answer"
     input_name = "Question"
     cites = True
     abstention = "The model does not know."
     schema = None
 
     def rules(self, *, grounded: bool) -> str:
-        return _join(self.instructions, prompts.GROUNDED if grounded else prompts.CLOSED)
+        rules = self.wording.rules("answer", grounded=grounded, abstention=prompts.NOT_FOUND)
+        return _join(self.instructions, rules)
+
+    def worded(self, wording: Wording) -> Self:
+        return replace(self, wording=wording)
 
     def gold_reply(self, gold: Any) -> str:
         return prompts.NOT_FOUND if gold is None else _first(gold)
@@ -124,13 +144,20 @@ class LabelFormat:
 
     labels: Mapping[str, str]
     instructions: str = ""
+    wording: Wording = field(default=FULL, repr=False)
+    task: ClassVar[Task] = "classify"
     input_name = "Input"
     cites = False
     abstention = "No label fits."
     schema = None
 
     def rules(self, *, grounded: bool) -> str:
-        return _join(self.instructions, prompts.label_rules(self.labels), prompts.BACKGROUND if grounded else "")
+        labels = prompts.label_list(self.labels)
+        rules = self.wording.rules("classify", grounded=grounded, labels=labels, abstention=prompts.NO_LABEL)
+        return _join(self.instructions, rules)
+
+    def worded(self, wording: Wording) -> Self:
+        return replace(self, wording=wording)
 
     def gold_reply(self, gold: Any) -> str:
         return prompts.NO_LABEL if gold is None else _first(gold)
@@ -248,12 +275,19 @@ class ObjectFormat:
 
     schema: Mapping[str, Any]
     instructions: str = ""
+    wording: Wording = field(default=FULL, repr=False)
+    task: ClassVar[Task] = "extract"
     input_name = "Input"
     cites = False
     abstention = "There is nothing to extract."
 
     def rules(self, *, grounded: bool) -> str:
-        return _join(self.instructions, prompts.extraction_rules(self.schema), prompts.BACKGROUND if grounded else "")
+        schema = json.dumps(self.schema, ensure_ascii=False)
+        rules = self.wording.rules("extract", grounded=grounded, schema=schema, abstention=prompts.NO_OBJECT)
+        return _join(self.instructions, rules)
+
+    def worded(self, wording: Wording) -> Self:
+        return replace(self, wording=wording)
 
     def gold_reply(self, gold: Any) -> str:
         return prompts.NO_OBJECT if gold is None else json.dumps(gold, ensure_ascii=False)
@@ -298,13 +332,18 @@ class TextFormat:
     """An input for which a text is written."""
 
     instructions: str = ""
+    wording: Wording = field(default=FULL, repr=False)
+    task: ClassVar[Task] = "write"
     input_name = "Input"
     cites = False
     abstention = "The model wrote nothing."
     schema = None
 
     def rules(self, *, grounded: bool) -> str:
-        return _join(self.instructions, prompts.WRITTEN, prompts.BACKGROUND if grounded else "")
+        return _join(self.instructions, self.wording.rules("write", grounded=grounded))
+
+    def worded(self, wording: Wording) -> Self:
+        return replace(self, wording=wording)
 
     def gold_reply(self, gold: Any) -> str:
         return "" if gold is None else _first(gold)
@@ -317,9 +356,33 @@ class TextFormat:
         return reply
 
 
+def prompt_messages(
+    output_format: OutputFormat,
+    text: str,
+    *,
+    history: Sequence[Message] = (),
+    hits: Sequence[Hit] = (),
+    shots: Sequence[Example] = (),
+    question_at: prompts.QuestionAt = "last",
+) -> tuple[Message, ...]:
+    """Return what a model is told about one input; training and serving both tell it this. Arguments as in prompts."""
+    grounded = bool(hits)
+    return prompts.messages(
+        rules=output_format.rules(grounded=grounded),
+        kind=output_format.input_name,
+        text=text,
+        history=history,
+        hits=hits,
+        example=output_format.wording.example(output_format.task, grounded=grounded),
+        shots=[(shot.history, shot.input, output_format.gold_reply(shot.output)) for shot in shots],
+        question_at=question_at,
+    )
+
+
 def rules_digest(output_format: OutputFormat, *, grounded: bool) -> str:
-    """Return a digest of the rules: a model trained with other rules is a different model."""
-    return digest_text(output_format.rules(grounded=grounded))
+    """Return a digest of rules and worked example: a model trained with others is a different model."""
+    example = output_format.wording.example(output_format.task, grounded=grounded)
+    return digest_text("\n\n".join([output_format.rules(grounded=grounded), *(turn.content for turn in example)]))
 
 
 def _join(*parts: str) -> str:

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from groundtune.approaches import prompts
 from groundtune.approaches.context import SearchingContext
-from groundtune.approaches.output_formats import AnswerFormat, OutputFormat
+from groundtune.approaches.output_formats import AnswerFormat, OutputFormat, prompt_messages
 from groundtune.approaches.search_query import SearchQuery
 from groundtune.approaches.streaming import ReplyStream, is_surely_answer
+from groundtune.approaches.wordings import Wording
 from groundtune.citations.checking import check_citations
 from groundtune.common.answers import complete_answer, total_usage
 from groundtune.common.event_loop import closing
@@ -119,6 +120,17 @@ class Pipeline:
         """Return the same approach with another threshold."""
         other = copy.copy(self)
         other._threshold = threshold
+        return other
+
+    @property
+    def wording(self) -> Wording:
+        """How its model is told the task."""
+        return self._output_format.wording
+
+    def with_wording(self, wording: Wording) -> "Pipeline":
+        """Return the same approach with another wording."""
+        other = copy.copy(self)
+        other._output_format = self._output_format.worded(wording)
         return other
 
     async def prepare(self, question: Question) -> None:
@@ -233,16 +245,12 @@ class Pipeline:
         confidence = self._threshold is not None
         if not getattr(self._generator, "reads_messages", True):
             return Prompt(searched, (), tuple(hits), tuple(shots), schema, confidence)
-        messages = prompts.messages(
-            rules=self._output_format.rules(grounded=bool(hits)),
-            kind=self._output_format.input_name,
-            text=question.text,
+        messages = prompt_messages(
+            self._output_format,
+            question.text,
             history=question.history,
             hits=hits,
-            shots=[
-                (shot.example.history, shot.example.input, self._output_format.gold_reply(shot.example.output))
-                for shot in shots
-            ],
+            shots=[shot.example for shot in shots],
             question_at=self._question_at,
         )
         return Prompt(searched, messages, tuple(hits), tuple(shots), schema, confidence)

@@ -1,8 +1,10 @@
-"""All text sent to a model, in one place. Pure; renders messages, sends nothing."""
+"""All text sent to a model, in one place; wordings.py says which wording has which. Sends nothing.
 
-import json
+`{abstention}`, `{labels}` and `{schema}` stand for what the task puts there.
+"""
+
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from groundtune.common.conversations import transcript
 from groundtune.types import Hit, Message
@@ -16,12 +18,12 @@ NO_OBJECT = "null"
 
 QuestionAt = Literal["last", "first", "both"]
 
-GROUNDED = f"""\
+GROUNDED = """\
 Answer the question from the numbered passages and from nothing else.
 End every sentence with the number of the passage that it rests on, in square brackets.
 Use the passages' own words, numbers and names. Be brief: one to three sentences.
 When passages disagree, follow the one that says it is newer, and say so.
-If the passages do not hold the answer, reply with exactly {NOT_FOUND}.
+If the passages do not hold the answer, reply with exactly {abstention}.
 
 Right: Orders are sent within two working days [2].
 Right: The fee is 40 euros [1], and members pay half [3].
@@ -29,24 +31,24 @@ Wrong: Orders are sent within two working days. (no number)
 Wrong: Orders are sent within two working days [passages 1 and 2]. (not a number)
 Wrong: I could not find it, but usually it is two days [1]. (not from the passages)"""
 
-CLOSED = f"""\
+CLOSED = """\
 Answer the question in one to three short sentences.
-If you do not know the answer for certain, reply with exactly {NOT_FOUND}."""
+If you do not know the answer for certain, reply with exactly {abstention}."""
 
-_LABELLED = """\
+LABELLED = """\
 Sort the input into exactly one of these labels:
 {labels}
 
 Reply with the label alone, written exactly as it is here.
-If none of them fits, reply with exactly {nothing}."""
+If none of them fits, reply with exactly {abstention}."""
 
-_EXTRACTED = """\
+EXTRACTED = """\
 Extract from the input one JSON object that satisfies this JSON Schema:
 {schema}
 
 Reply with the JSON object alone: no explanation, no code fence.
 Leave out, or set to null, what the input does not say. Never invent a value.
-If the input holds nothing of it, reply with exactly {nothing}."""
+If the input holds nothing of it, reply with exactly {abstention}."""
 
 WRITTEN = """\
 Write the text that the input asks for.
@@ -60,15 +62,57 @@ If it can be understood already, repeat it. Do not answer it. Reply with the que
 
 BACKGROUND = "The numbered passages are background. Use what helps, and do not mention them."
 
+SHORT_GROUNDED = """\
+Answer the question from the passages in one or two short sentences.
+After each sentence put the number of the passage that it comes from in brackets, like this: [1].
+If the passages do not say it, answer: {abstention}"""
 
-def label_rules(labels: Mapping[str, str]) -> str:
-    """Return the rules for labelling. labels: name to description; an empty description leaves the name alone."""
-    lines = [f"- {name}: {about}" if about else f"- {name}" for name, about in labels.items()]
-    return _LABELLED.format(labels="\n".join(lines), nothing=NO_LABEL)
+SHORT_CLOSED = """\
+Answer the question in one short sentence.
+If you do not know the answer, answer: {abstention}"""
+
+SHORT_LABELLED = """\
+Which of these labels fits the input?
+{labels}
+Answer with the label alone. If none fits, answer: {abstention}"""
+
+SHORT_EXTRACTED = """\
+Read the input and answer with one JSON object of this schema:
+{schema}
+Answer with the JSON object alone. Leave out what the input does not say.
+If the input says nothing of it, answer: {abstention}"""
+
+SHORT_WRITTEN = """\
+Write the text that the input asks for. Answer with the text alone."""
+
+SHORT_BACKGROUND = "Use the facts in the passages."
+
+EXAMPLE_WITH_PASSAGES = (
+    """\
+[1] cafe.md > Lunch
+Lunch is served from 11:30 to 14:00. Soup costs 4 euros.
+
+[2] library.md > Opening hours
+The library opens at 9:00 on weekdays. On Saturdays it closes at 13:00.
+
+Question: When does the library close on Saturdays?""",
+    "On Saturdays it closes at 13:00 [2].",
+)
+EXAMPLE_WITHOUT_PASSAGES = ("Question: How many days does a week have?", "A week has seven days.")
+EXAMPLE_LABELLED = """\
+Example: if the labels were fruit and tool, the answer to the input "a ripe pear" would be: fruit"""
+EXAMPLE_EXTRACTED = """\
+Example: if the schema had the properties name and age, the answer to the input "Ada is 36 years old" would be: \
+{"name": "Ada", "age": 36}"""
+EXAMPLE_WRITTEN = (
+    "Input: Tell Ms Adler that her three lamps were sent today.",
+    "Dear Ms Adler,\n\nYour three lamps were sent today.\n\nKind regards",
+)
 
 
-def extraction_rules(schema: Mapping[str, Any]) -> str:
-    return _EXTRACTED.format(schema=json.dumps(schema, ensure_ascii=False), nothing=NO_OBJECT)
+def label_list(labels: Mapping[str, str]) -> str:
+    """Return one line per label. labels: name to description; an empty description leaves the name alone."""
+    return "\n".join(f"- {name}: {about}" if about else f"- {name}" for name, about in labels.items())
 
 
 def rewriting(text: str, history: Sequence[Message]) -> tuple[Message, ...]:
@@ -83,14 +127,15 @@ def messages(
     text: str,
     history: Sequence[Message] = (),
     hits: Sequence[Hit] = (),
+    example: Sequence[Message] = (),
     shots: Sequence[tuple[Sequence[Message], str, str]] = (),
     question_at: QuestionAt = "last",
 ) -> tuple[Message, ...]:
     """Render the messages: rules and fixed shots first, the question last, so that a shared prefix can be cached.
 
-    kind: the name of the text, `Question` or `Input`. history: the conversation before the text. shots: the history,
-    input and correct reply of each. question_at: before the passages, after them, or both; only `last` keeps the
-    passages in the shared prefix.
+    kind: the name of the text, `Question` or `Input`. history: the conversation before the text. example: the turns of
+    a worked example. shots: the history, input and correct reply of each. question_at: before the passages, after them,
+    or both; only `last` keeps the passages in the shared prefix.
     """
     shot_messages = [
         message
@@ -103,7 +148,7 @@ def messages(
         blocks = [question, *blocks]
     if not blocks or question_at != "first":
         blocks = [*blocks, question]
-    return (Message("system", rules), *shot_messages, *history, Message("user", "\n\n".join(blocks)))
+    return (Message("system", rules), *example, *shot_messages, *history, Message("user", "\n\n".join(blocks)))
 
 
 def _passage(number: int, hit: Hit) -> str:

@@ -3,15 +3,17 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from groundtune import build
 from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
 from groundtune.approaches.group_gate import GroupGate
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
+from groundtune.approaches.wordings import Wording
 from groundtune.build.approach_parts import ApproachParts
 from groundtune.build.open_index import OpenIndex
+from groundtune.build.prompt_defaults import USUAL, default_wording
 from groundtune.build.resources import Resources
 from groundtune.build.training_access import TrainingAccess
 from groundtune.build.training_kinds import training_kind, tuned_tables
@@ -61,8 +63,27 @@ class Building:
     """Generators of the tables under [models], by name."""
 
     def wants(self, *names: str) -> bool:
-        """Whether any of these is to be built."""
-        return self.only is None or not self.only.isdisjoint(names)
+        """Whether any of these is to be built, in any wording."""
+        return self.only is None or any(plain_name(name) in names for name in self.only)
+
+    def worded_names(self, name: str, table: str) -> dict[str, Wording]:
+        """Map an approach of a model, and each of its wordings to build, to the wording. table: under [models].
+
+        The plain name has the default one.
+        """
+        wordings, listed = self.resources.wordings, self.config.compare.prompt_names
+        asked = listed if len(listed) > 1 else ()
+        if self.only is not None:
+            asked = tuple(each.partition("/")[2] for each in self.only if each != name and plain_name(each) == name)
+        chosen = {f"{name}/{wording}": wordings[wording] for wording in asked if wording in wordings}
+        return {name: default_wording(self.config, self.resources, name, table), **chosen}
+
+    def add_worded(self, name: str, table: str, generator: Generator, **parts: Any) -> None:
+        """Compose an approach of a model in its default wording, and in each further one to build."""
+        for worded, wording in self.worded_names(name, table).items():
+            self.registry.concurrency[worded] = self.config.models[table].concurrency
+            self.registry.model_tables[worded] = table
+            self.add(worded, generator, wording=wording, **parts)
 
     def add(
         self,
@@ -72,24 +93,27 @@ class Building:
         context: ContextProvider | None = None,
         shots: ShotChooser | None = None,
         constrained: bool = False,
+        wording: Wording | None = None,
         artifact: Artifact | None = None,
         default_threshold: float | None = None,
         access: TrainingAccess | None = None,
     ) -> None:
         """Compose an approach from its parts and note it as ready.
 
-        constrained: the schema of the task holds in the decoder. artifact: the trained model that it uses.
-        default_threshold: applies until one is fitted. access: who may ask it; None: everyone.
+        constrained: the schema of the task holds in the decoder. wording: of its prompts; None where it sends none.
+        artifact: the trained model that it uses. default_threshold: applies until one is fitted. access: who may ask
+        it; None: everyone.
         """
-        if not self.wants(name):
+        if self.only is not None and name not in self.only:
             return
+        output_format = self.resources.output_format
         fitted = self.resources.fitted.thresholds.get(threshold_key(name, artifact))
         chosen = (self.config.answers.threshold, fitted.value if fitted else None, default_threshold)
         approach = build.compose_approach(
             self.config,
             name,
             generator,
-            output_format=self.resources.output_format,
+            output_format=output_format.worded(wording) if wording else output_format,
             context=context,
             shots=shots,
             constrained=constrained,
@@ -105,11 +129,19 @@ def threshold_key(name: str, artifact: Artifact | None) -> str:
     return name if artifact is None or "@" in name else f"{name}@{artifact.id}"
 
 
+def plain_name(name: str) -> str:
+    """Return the name of an approach without its wording: `rag:large` for `rag:large/short`."""
+    return name.partition("/")[0]
+
+
 def known_names(config: Config) -> list[str]:
     """Return the names of all approaches that the task and the configuration may have, whether they can run or not."""
+    listed = config.compare.prompt_names
+    wordings = ["", *(f"/{name}" for name in listed if len(listed) > 1)]
     models = [name for name, model in config.models.items() if model.kind != "quote" and not only_judges(config, name)]
     endings = [""] + [f":{name}" for name in models if name != "default"]
-    names = [f"{name}{ending}" for ending in endings for name in names_with_model(config)]
+    prompted = names_with_model(config)
+    names = [f"{name}{ending}{wording}" for ending in endings for name in prompted for wording in wordings]
     names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
     names += ["nearest"] if config.task == "classify" else []
     names += [name for names_of_table in tuned_tables(config).values() for name in names_of_table.values()]
@@ -146,26 +178,26 @@ async def add_model(building: Building, model: str) -> None:
     generator = building.generators[model] = resources.wrap_generator(plain)
     registry.concurrency.update(dict.fromkeys(names, chosen.concurrency))
     registry.model_tables.update(dict.fromkeys(names, model))
-    building.add(prompt, generator)
+    building.add_worded(prompt, model, generator)
     if unheld := _unheld(resources, plain):
         registry.missing.update(dict.fromkeys(constrained, unheld))
     elif constrained:
-        building.add(constrained[0], generator, constrained=True)
+        building.add_worded(constrained[0], model, generator, constrained=True)
     if building.wants(whole_corpus):
         if misfit := await _misfit(resources, plain, chosen):
             registry.missing[whole_corpus] = misfit
         elif index:
-            building.add(whole_corpus, generator, context=CorpusContext(_everything(index)))
+            building.add_worded(whole_corpus, model, generator, context=CorpusContext(_everything(index)))
     barred = build.residency_violation(config, config.embedder)
     if barred:
         registry.forbidden[rag] = f"its passages need the embedder: {barred}"
     elif index is None:
         registry.missing[rag] = resources.no_index_reason
     else:
-        building.add(rag, generator, context=_retrieved(building, index))
+        building.add_worded(rag, model, generator, context=_retrieved(building, index))
     with_shots = [fewshot_fixed, fewshot, *(name for name in constrained[1:] if name not in registry.missing)]
     if building.wants(*with_shots):
-        _add_shots(building, generator, *with_shots, barred=barred)
+        _add_shots(building, model, generator, *with_shots, barred=barred)
 
 
 def _unheld(resources: Resources, generator: Generator) -> str | None:
@@ -179,7 +211,13 @@ def _unheld(resources: Resources, generator: Generator) -> str | None:
 
 
 def _add_shots(
-    building: Building, generator: Generator, fixed: str, nearest: str, *constrained: str, barred: str | None
+    building: Building,
+    table: str,
+    generator: Generator,
+    fixed: str,
+    nearest: str,
+    *constrained: str,
+    barred: str | None,
 ) -> None:
     """Add the approaches with examples in their prompts. barred: why the embedder may not be used.
 
@@ -192,7 +230,7 @@ def _add_shots(
     if not resources.shot_candidates:
         registry.missing.update({name: NEEDS_SHOTS for name in (fixed, *near) if name not in registry.forbidden})
         return
-    building.add(fixed, generator, shots=_fixed(building.config, resources))
+    building.add_worded(fixed, table, generator, shots=_fixed(building.config, resources))
     if not barred:
         try:
             shots = _near(building.config, resources)
@@ -200,7 +238,7 @@ def _add_shots(
             registry.missing.update(dict.fromkeys(near, f"needs the embedder: {error.message}"))
             return
         for name in near:
-            building.add(name, generator, shots=shots, constrained=name in constrained)
+            building.add_worded(name, table, generator, shots=shots, constrained=name in constrained)
 
 
 def tune_table_of(config: Config, name: str) -> str | None:
@@ -260,7 +298,8 @@ async def _add_artifact(
             raise MissingError(why_untrained(models, name))
         if artifact.name != name:
             raise MissingError(f"{artifact.id} is a model of [tune.{artifact.name}]")
-        if reason := _outdated(artifact, resources.output_format, grounded=grounded):
+        wording = resources.wordings.get(artifact.details.get("wording", USUAL))
+        if reason := _outdated(artifact, resources.output_format, wording, grounded=grounded):
             raise MissingError(f"{reason}; run groundtune tune {name}")
         access = TrainingAccess(config, resources, artifact)
         await access.readers()
@@ -276,27 +315,32 @@ async def _add_artifact(
     generator = resources.wrap_generator(tuned)
     registry.artifacts.update(dict.fromkeys(roles.values(), artifact))
     if plain := roles.get("tuned"):
-        building.add(plain, generator, artifact=artifact, access=access)
+        building.add(plain, generator, wording=wording, artifact=artifact, access=access)
     if held := roles.get("tuned-constrained"):
         if unheld := _unheld(resources, tuned):
             registry.missing[held] = unheld
         else:
-            building.add(held, generator, constrained=True, artifact=artifact, access=access)
+            building.add(held, generator, constrained=True, wording=wording, artifact=artifact, access=access)
     if hybrid := roles.get("hybrid"):
         if resources.index is None:
             registry.missing[hybrid] = resources.no_index_reason
         else:
             context = _retrieved(building, resources.index)
-            building.add(hybrid, generator, context=context, artifact=artifact, access=access)
+            building.add(hybrid, generator, context=context, wording=wording, artifact=artifact, access=access)
 
 
-def _outdated(artifact: Artifact, output_format: OutputFormat, *, grounded: bool) -> str | None:
-    """Return why the artifact no longer matches the task, or None."""
+def _outdated(
+    artifact: Artifact, output_format: OutputFormat, wording: Wording | None, *, grounded: bool
+) -> str | None:
+    """Return why the artifact no longer matches the task, or None. wording: that of its training, if it still exists"""
     trained = artifact.details
+    if wording is None:
+        return f"was trained with the prompt {trained['wording']!r}, which is not listed under [compare] prompts"
+    output_format = output_format.worded(wording)
     if trained.get("rules", rules_digest(output_format, grounded=grounded)) != rules_digest(
         output_format, grounded=grounded
     ):
-        return "was trained with instructions, labels or a schema that differ from the project's"
+        return "was trained with instructions, a prompt, labels or a schema that differ from the project's"
     if isinstance(output_format, LabelFormat) and (
         changed := set(trained.get("labels", output_format.labels)) ^ set(output_format.labels)
     ):

@@ -66,17 +66,19 @@ class ApproachRegistry:
     def pick(self, names: Sequence[str]) -> "ApproachRegistry":
         """Return only these. Raises UsageError for unknown or forbidden names, MissingError if one cannot run."""
         for name in names:
-            if name in self.forbidden:
-                raise UsageError(f"{name} is not allowed: {self.forbidden[name]}")
-            if name in self.missing:
-                reason, _, command = self.missing[name].partition("; run ")
+            plain = families.plain_name(name)
+            if name in self.ready:
+                continue
+            if plain in self.forbidden:
+                raise UsageError(f"{name} is not allowed: {self.forbidden[plain]}")
+            if plain in self.missing:
+                reason, _, command = self.missing[plain].partition("; run ")
                 hint = command or (f"available: {', '.join(self.ready)}" if self.ready else None)
                 raise MissingError(f"{name} {reason}", hint=hint)
-            if name not in self.ready:
-                known = self.known() or list(self.ready)
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f'did you mean "{close[0]}"?' if close else f"choose one of {', '.join(known)}"
-                raise UsageError(f"no approach {name!r}", hint="; ".join([hint, *load_extensions().broken.values()]))
+            known = self.known() or list(self.ready)
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f"choose one of {', '.join(known)}"
+            raise UsageError(f"no approach {name!r}", hint="; ".join([hint, *load_extensions().broken.values()]))
         ready = {name: self.ready[name] for name in names}
         return replace(self, ready=ready, missing={}, forbidden={})
 

@@ -1,12 +1,13 @@
 """Hold what approaches are built from, besides the configuration."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat, TextFormat
+from groundtune.approaches.wordings import BUILT_IN, Wording
 from groundtune.build.open_index import OpenIndex
 from groundtune.config.fitted_values import Fitted
 from groundtune.protocols import Embedder, Generator
@@ -27,7 +28,9 @@ class Resources:
     no_index_reason: str = "needs an index; run groundtune ingest"
     """Why there is no index, worded to follow the name of an approach."""
     fitted: Fitted = field(default_factory=Fitted)
-    """Values fitted on the examples, with the thresholds of the approaches."""
+    """Values fitted on the examples, with the thresholds and prompts of the approaches."""
+    wordings: Mapping[str, Wording] = field(default_factory=lambda: BUILT_IN)
+    """Wordings of the task by name: the built-in ones and the project's."""
     model_folder: Path | None = None
     """Folder of trained artifacts."""
     vector_folder: Path | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
 from groundtune.approaches.prompts import NO_LABEL
 from groundtune.approaches.schema_from_examples import derive_schema
+from groundtune.approaches.wordings import BUILT_IN, Wording, read_wording
 from groundtune.common.json_schema import schema_checker
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
@@ -50,6 +51,20 @@ def task_format(config: Config, root: Path, train: Sequence[Example], examples: 
             return ObjectFormat(task_schema(config, root, train), instructions)
         case "write":
             return TextFormat(instructions)
+
+
+def task_wordings(config: Config, root: Path) -> dict[str, Wording]:
+    """Return the wordings of the task by name: the built-in ones, and the files that the project names.
+
+    Raises MissingError when a file cannot be read, ConfigError with every mistake in it.
+    """
+    compared = config.compare
+    own = [
+        read_wording(root / prompt, config.task)
+        for prompt, name in zip(compared.prompts, compared.prompt_names, strict=True)
+        if name not in BUILT_IN
+    ]
+    return {**BUILT_IN, **{wording.name: wording for wording in own}}
 
 
 def task_labels(config: Config, examples: Sequence[Example]) -> dict[str, str]:

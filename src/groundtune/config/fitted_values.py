@@ -9,7 +9,7 @@ from groundtune.common.files import read_json, write_json
 from groundtune.common.format_version import check_version, versioned
 from groundtune.errors import MissingError
 
-FITTED_FORMAT = 2
+FITTED_FORMAT = 3
 MOST_RIGHT = "most questions answered correctly or rightly left unanswered"
 """Rule of a threshold when no other is set."""
 _REFIT = "delete it, then groundtune evaluate --fit"
@@ -36,6 +36,23 @@ class FittedThreshold:
 
 
 @dataclass(frozen=True, slots=True)
+class FittedPrompt:
+    """The wording in which one approach tells its model the task."""
+
+    name: str
+    n: int
+    """Number of validation questions behind it."""
+    score: str
+    """Name of the score that decided."""
+    means: Mapping[str, float]
+    """Maps each wording that was tried to its mean score."""
+    made_for: str
+    """Digest of the model, the task and the text of this wording: it applies only to these."""
+    basis: str
+    """Digest of all that it was chosen on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """Fitted values. None means not fitted: the package default applies."""
 
@@ -44,6 +61,8 @@ class Fitted:
     """Number of train questions behind the weight."""
     thresholds: Mapping[str, FittedThreshold] = field(default_factory=dict)
     """Maps each calibrated approach to its threshold; those of trained models are named `NAME@ID`."""
+    prompts: Mapping[str, FittedPrompt] = field(default_factory=dict)
+    """Maps each approach whose prompt was chosen among several to that prompt."""
 
 
 def read_fitted(path: Path) -> Fitted:
@@ -68,7 +87,8 @@ def fitted_from(values: Mapping[str, Any]) -> Fitted:
     if "threshold" in values:
         values = _from_format_1(**values)
     thresholds = {name: FittedThreshold(**threshold) for name, threshold in values.get("thresholds", {}).items()}
-    return Fitted(**{**values, "thresholds": thresholds})
+    prompts = {name: FittedPrompt(**prompt) for name, prompt in values.get("prompts", {}).items()}
+    return Fitted(**{**values, "thresholds": thresholds, "prompts": prompts})
 
 
 def _from_format_1(

@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -19,6 +19,7 @@ from groundtune.config.problems import apply_environment, problems_from, syntax_
 from groundtune.config.toml_edit import key_lines
 from groundtune.config.tune_tables import ProviderConfig, TuneConfig
 from groundtune.config.values import (
+    BUILT_IN_PROMPTS,
     AsTuple,
     ChangeFrequency,
     Fraction,
@@ -26,6 +27,7 @@ from groundtune.config.values import (
     Name,
     Pattern,
     Patterns,
+    Prompts,
     Seconds,
     Section,
     Text,
@@ -217,12 +219,28 @@ class CompareConfig(Section):
 
     approaches: Texts = ()
     """Empty: every approach that the task and the configuration allow."""
+    prompts: Annotated[Prompts, Field(min_length=1)] = ("full",)
+    """Wordings that each approach with a model is compared in: built-in ones, and files of the project."""
+    prompt_questions: Annotated[int, Field(ge=0, le=100_000)] = 40
+    """Validation examples that choosing the prompt of an approach asks at most in each wording; 0: none is chosen."""
     primary: Text | None = None
     """The score that decides; None: `correct`, for task write `judge` if there is one, else `chrf`."""
     prefer_simpler: bool = True
     """Whether the simplest of several approaches that cannot be told apart is recommended."""
     scorers: Texts = ()
     """Scorers that packages add."""
+
+    @property
+    def prompt_names(self) -> tuple[str, ...]:
+        """The names of `prompts`; that of a file is its name without its ending."""
+        return tuple(prompt if prompt in BUILT_IN_PROMPTS else PurePosixPath(prompt).stem for prompt in self.prompts)
+
+    @model_validator(mode="after")
+    def _distinct_prompts(self) -> Self:
+        names = self.prompt_names
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise value_error(f'two prompts have the name "{twice[0]}"', hint="name each once", key="prompts")
+        return self
 
     @model_validator(mode="after")
     def _registered(self) -> Self:

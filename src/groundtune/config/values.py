@@ -16,6 +16,8 @@ Language = Literal[
     "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian",
     "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil", "turkish",
 ]  # fmt: skip
+BUILT_IN_PROMPTS = ("full", "short", "example")
+"""Names of the wordings that approaches/wordings.py defines."""
 ChangeFrequency = Literal["daily", "weekly", "monthly", "yearly", "never"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -39,6 +41,25 @@ def _pattern(value: str) -> str:
             f'"{value}" is outside the project folder', hint="patterns are relative to the folder of groundtune.toml"
         )
     return value
+
+
+def _prompt(value: str) -> str:
+    """Accept the name of a built-in wording, or the path of a file whose name can be part of that of an approach."""
+    if value in BUILT_IN_PROMPTS:
+        return value
+    stem, dot, _ = value.rpartition("/")[2].rpartition(".")
+    if not dot:
+        close = difflib.get_close_matches(value, BUILT_IN_PROMPTS, n=1)
+        hint = f'did you mean "{close[0]}"?' if close else 'write the path of a file, like "prompts/ours.txt"'
+        raise value_error(f'must be one of {", ".join(BUILT_IN_PROMPTS)}, or a file, not "{value}"', hint=hint)
+    if stem in BUILT_IN_PROMPTS:
+        raise value_error(f'"{value}" has the name of the built-in prompt "{stem}"', hint="rename the file")
+    if not re.fullmatch(r"[\w-]+", stem):
+        raise value_error(
+            f'the name of "{value}" becomes part of the names of approaches',
+            hint="use letters, digits, - and _ before its ending",
+        )
+    return _pattern(value)
 
 
 def _variable(value: str) -> str:
@@ -127,6 +148,7 @@ Name = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 EnvironmentVariable = Annotated[str, Field(min_length=1), AfterValidator(_variable)]
 Url = Annotated[str, Field(min_length=1), AfterValidator(_url)]
+Prompts = Annotated[tuple[Annotated[str, Field(min_length=1), AfterValidator(_prompt)], ...], BeforeValidator(as_tuple)]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(as_tuple)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(as_tuple)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

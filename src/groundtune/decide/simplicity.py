@@ -1,5 +1,6 @@
 """Say which of several approaches is simpler, and what a combination is made of. Knows names only, measures nothing."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 SIMPLEST_FIRST = (
@@ -26,7 +27,7 @@ PARTS = {"hybrid": ("tuned", "rag")}
 def simplest(names: Sequence[str]) -> str | None:
     """Return the simplest of several approaches; None if two are equally simple, or the place of one is not known.
 
-    A further model is as simple as the first: `rag:large` is a `rag`, and `tuned@ID` a `tuned`.
+    A further model or prompt is as simple as the first: `rag:large` and `rag/short` are a `rag`, `tuned@ID` a `tuned`.
     """
     places = {name: _place(name) for name in names}
     known = [place for place in places.values() if place is not None]
@@ -51,4 +52,4 @@ def _place(name: str) -> int | None:
 
 
 def _kind(name: str) -> str:
-    return name.partition("@")[0].partition(":")[0]
+    return re.split(r"[@:/]", name, maxsplit=1)[0]

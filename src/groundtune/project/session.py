@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat
+from groundtune.approaches.wordings import Wording
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach, needs_examples
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
-from groundtune.build.task import task_format
+from groundtune.build.task import task_format, task_wordings
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import select_split
@@ -118,6 +119,7 @@ class Session:
                 index,
                 reason,
                 self.fitted,
+                await asyncio.to_thread(task_wordings, self._config, self._workspace.root),
                 model_folder=self._workspace.models,
                 vector_folder=self._workspace.cache / "vectors",
             )
@@ -134,7 +136,7 @@ class Session:
             return
         async with self.resources(examples=needs_examples(self._config, name)) as resources:
             models = await asyncio.to_thread(artifact_signature, self._workspace.models) if self._config.tune else ()
-            basis = _Basis(resources.index, resources.output_format, models, resources.fitted)
+            basis = _Basis(resources.index, resources.output_format, models, resources.fitted, resources.wordings)
             kept = self._approaches.get(name)
             if kept is None or not kept[0].same(basis):
                 registry = await build_registry(self._config, resources, only=[name])
@@ -202,7 +204,9 @@ class _Basis:
     output_format: OutputFormat
     models: tuple[object, ...]
     fitted: Fitted
+    wordings: Mapping[str, Wording]
 
     def same(self, other: "_Basis") -> bool:
         same_task = self.index is other.index and self.output_format is other.output_format
-        return same_task and self.models == other.models and self.fitted == other.fitted
+        same_parts = self.models == other.models and self.wordings == other.wordings
+        return same_task and same_parts and self.fitted == other.fitted

@@ -33,7 +33,7 @@ def render_page(page: Mapping[str, Any]) -> str:
          "choice": name or null, "sentence",
          "approaches": [{fields of types.ApproachSummary}], "comparisons": [{fields of types.Difference}],
          "verdict": {fields of types.Verdict, without choice and sentence},
-         "unavailable": {name: reason}, "threshold_sentences": [sentence],
+         "unavailable": {name: reason}, "threshold_sentences": [sentence], "prompt_sentences": [sentence],
          "tags": [{"tag", "n", "approaches": {name: {"mean", "low", "high", "n"}}, "asserted_wrong": the same}],
          "classes": {name: {"labels", "confusion": [row: gold label, column: predicted label], "macro_f1",
                             "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from groundtune.approaches.pipeline import Pipeline
 from groundtune.build.approach_families import threshold_key
 from groundtune.build.approach_registry import ApproachRegistry, build_registry
 from groundtune.build.resources import Resources
@@ -61,7 +62,7 @@ async def plan_calibration(
 ) -> dict[str, CalibrationPlan]:
     """Plan the calibration of each approach that can have a threshold. examples: of all splits."""
     plans = {}
-    conditions = await _conditions(config, resources, fitted)
+    conditions = await answer_conditions(config, resources, fitted)
     for name, approach in registry.ready.items():
         if not isinstance(approach, HasThreshold):
             continue
@@ -69,7 +70,8 @@ async def plan_calibration(
         trained = name in registry.artifacts or has_trained_retriever(config, resources.model_folder)
         most = config.answers.calibration_questions
         questions = calibration_examples(examples, most=most, trained=trained, compared_on=compared_on)
-        basis = digest_text(repr([conditions, [repr(example) for example in questions]]))[:16]
+        prompt = approach.wording.digest(config.task) if isinstance(approach, Pipeline) else None
+        basis = digest_text(repr([conditions, prompt, [repr(example) for example in questions]]))[:16]
         reason = ""
         if config.answers.threshold is not None:
             reason = "one is set under [answers]"
@@ -104,11 +106,11 @@ def calibration_examples(
         return chosen
     share = min(max(round(most * len(unanswerable) / len(chosen)), 1), most - 1)
     answerable = [example for example in chosen if example.output is not None]
-    sample = {*_sample(unanswerable, share), *_sample(answerable, most - share)}
+    sample = {*sampled_ids(unanswerable, share), *sampled_ids(answerable, most - share)}
     return [example for example in chosen if example.id in sample]
 
 
-def _sample(examples: Sequence[Example], count: int) -> list[str]:
+def sampled_ids(examples: Sequence[Example], count: int) -> list[str]:
     """Return the ids of a sample that stays nearly the same when examples are added."""
     return sorted((example.id for example in examples), key=digest_text)[:count]
 
@@ -129,8 +131,8 @@ def _too_few(examples: Sequence[Example], most: int, *, trained: bool, compared_
     return f"{TOO_FEW} {named} are needed, some of them without an answer; there are {present}"
 
 
-async def _conditions(config: Config, resources: Resources, fitted: Fitted) -> list[Any]:
-    """Return what the answers of a calibration depend on, besides its questions and the trained model."""
+async def answer_conditions(config: Config, resources: Resources, fitted: Fitted) -> list[Any]:
+    """Return what answers depend on, besides the questions, the prompt and the trained model."""
     index = resources.index
     return [
         version("groundtune"),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
+from groundtune.approaches.pipeline import Pipeline
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, with_further_trainings
 from groundtune.build.resources import Resources
 from groundtune.build.task import primary_score, score_names, scorer
@@ -46,6 +47,7 @@ from groundtune.workflows.calibrating import (
     save_thresholds,
     with_thresholds,
 )
+from groundtune.workflows.choosing_prompts import choose_prompts, describe_prompts, plan_prompts, with_prompts
 from groundtune.workflows.comparison_basis import comparison_basis, settings
 from groundtune.workspace import Workspace
 
@@ -65,8 +67,8 @@ class CompareProgress:
     approach: str
     spent_usd: float
     """Amount spent in this run, as far as prices are known; cached answers cost nothing."""
-    calibrating: bool = False
-    """Whether these are questions that calibrate the threshold of the approach, before the run begins."""
+    preparing: str = ""
+    """What these questions are for, before the run begins: `calibrating` or `choosing its prompt`."""
 
 
 async def compare(
@@ -87,10 +89,10 @@ async def compare(
 ) -> Path:
     """Run every available approach, or the chosen ones, through the cache; return the folder of the run.
 
-    The confidence threshold of each approach is fitted first, if it has not been on the same basis. calibration:
-    examples to fit it on; those of the test split and of `split` are left out. chosen: names, or objects of the
-    caller's own. scorers: functions, or names that packages add. Raises MissingError when none can run, BudgetError
-    when the next call might exceed the budget.
+    The prompt of each approach is chosen first, then its confidence threshold is fitted, if they have not been on the
+    same basis. calibration: examples for both; those of the test split and of `split` are left out. chosen: names, or
+    objects of the caller's own. scorers: functions, or names that packages add. Raises MissingError when none can run,
+    BudgetError when the next call might exceed the budget.
     """
     require_examples(examples, split)
     added = own_scorers(scorers)
@@ -99,14 +101,19 @@ async def compare(
     resources = _resources_of_run(config, resources, build.caching_wrapper(workspace.cache, budget))
     named = [choice for choice in chosen if isinstance(choice, str)]
     registry = (await build_registry(config, resources, only=named if chosen else None)).select(chosen)
-    registry = await with_further_trainings(config, resources, registry)
     score = scorer(config, resources.output_format, resources.root)
 
-    def report_calibration(name: str, done: int, total: int) -> None:
-        progress(CompareProgress(done, total, name, budget.known_spent_usd, calibrating=True))
+    def report(preparing: str, name: str, done: int, total: int) -> None:
+        progress(CompareProgress(done, total, name, budget.known_spent_usd, preparing))
 
+    plans = await plan_prompts(config, resources, registry, calibration, fitted, compared_on=split)
+    step = partial(report, "choosing its prompt")
+    fitted, reasons = await choose_prompts(workspace, config, registry, plans, fitted, score, progress=step)
+    registry = with_prompts(config, resources, registry, fitted, named)
+    registry = await with_further_trainings(config, resources, registry)
+    step = partial(report, "calibrating")
     registry, fitted, thresholds = await _calibrated(
-        workspace, config, resources, registry, calibration, fitted, split=split, score=score, step=report_calibration
+        workspace, config, resources, registry, calibration, fitted, split=split, score=score, step=step
     )
     basis = await _basis(config, resources, examples, fitted)
     examples, trained_on = await asyncio.to_thread(
@@ -123,6 +130,7 @@ async def compare(
             **basis,
             "primary": metric,
             "thresholds": thresholds,
+            "prompts": describe_prompts(config, registry, plans, fitted, reasons),
             "trained_on": trained_on,
             "split": split,
         },
@@ -351,6 +359,11 @@ async def _conditions(
         "checks": [digest_file(path) for path in _check_files(config, resources.root)],
         "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
         "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.ready},
+        "wordings": {
+            name: approach.wording.digest(config.task)
+            for name, approach in registry.ready.items()
+            if isinstance(approach, Pipeline)
+        },
         **({"packages": packages} if packages else {}),
     }
 

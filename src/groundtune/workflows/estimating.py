@@ -12,6 +12,7 @@ from statistics import fmean, median
 import numpy as np
 
 from groundtune import build
+from groundtune.approaches.pipeline import Pipeline
 from groundtune.build.approach_registry import build_registry, with_further_trainings
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds import training_kind
@@ -24,6 +25,7 @@ from groundtune.models.token_counts import likely_tokens
 from groundtune.protocols import Approach, CallsEndpoint, Generator, HasThreshold, RepeatableGenerator
 from groundtune.types import Answer, Artifact, Example, Generation, Prompt, Vectors
 from groundtune.workflows.calibrating import plan_calibration
+from groundtune.workflows.choosing_prompts import PromptPlan, plan_prompts, with_prompts
 from groundtune.workflows.comparing import require_examples
 from groundtune.workspace import Workspace
 
@@ -126,7 +128,8 @@ async def estimate(
 ) -> list[Estimate]:
     """Return one estimate per available or named approach, in the order in which they would run.
 
-    An approach whose threshold would be fitted has one more, `NAME (calibration)`. calibration: as in `compare`. Raises
+    An approach whose threshold would be fitted has one more, `NAME (calibration)`; one whose prompt would be chosen has
+    one for each, `NAME (prompt WORDING)`. calibration: as in `compare`. Raises
     what `compare` would raise before its first call.
     """
     require_examples(examples, split)
@@ -148,6 +151,8 @@ async def estimate(
     trained = dict.fromkeys(artifact.id for artifact in registry.artifacts.values())
     rehearsal_of = dict(zip([*dict.fromkeys(registry.model_tables.values()), *trained], rehearsals, strict=True))
     cached = build.cache_lookup(workspace.cache)
+    prompt_plans = await plan_prompts(config, resources, registry, calibration, resources.fitted, compared_on=split)
+    registry = with_prompts(config, resources, registry, resources.fitted, names)
     plans = await plan_calibration(config, resources, registry, calibration, resources.fitted, compared_on=split)
     estimates = []
     for name, approach in registry.ready.items():
@@ -160,6 +165,7 @@ async def estimate(
             if questions and await _states_no_confidence(unsure, questions[0], rehearsal, cached):
                 questions, unsure = (), approach
             estimate_one: EstimateOne = partial(_estimate_model, config, table, rehearsal, cached)
+            estimates += await _estimate_prompts(name, approach, prompt_plans.get(name), estimate_one)
         else:
             if artifact:
                 rehearsal_of[artifact.id].asks = True
@@ -170,6 +176,20 @@ async def estimate(
     if config.judge and (judge := build.judge(config, resources.embedder, rehearse)):
         estimates.append(await _estimate_judge(config, judge, rehearsals[-1], len(registry.ready), examples))
     return estimates
+
+
+async def _estimate_prompts(
+    name: str, approach: Approach, plan: PromptPlan | None, estimate_one: EstimateOne
+) -> list[Estimate]:
+    """Estimate the choice of a prompt, one estimate per wording."""
+    if plan is None or not isinstance(approach, Pipeline):
+        return []
+    return [
+        await estimate_one(
+            f"{name} (prompt {wording.name})", approach.with_wording(wording).with_threshold(None), plan.questions
+        )
+        for wording in plan.wordings
+    ]
 
 
 def _endpoint_of(artifact: Artifact) -> ModelConfig | None:

@@ -42,6 +42,7 @@ from groundtune.types import (
     Verdict,
 )
 from groundtune.workflows.calibrating import threshold_sentences
+from groundtune.workflows.choosing_prompts import prompt_sentences
 from groundtune.workflows.comparing import EXAMPLES, RUN, read_run_file
 
 MANY_SENTENCES = 0.25
@@ -140,7 +141,7 @@ class Report(Displayed):
             Table(["approach", self.primary, *own, "abstained", "errors", "p95 s", "usd/1k"], rows),
             *(Line(f"{name}: {text}", "strong") for name, text in self.first_errors().items()),
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
-            *(Line(sentence, "dim") for sentence in self.threshold_sentences),
+            *(Line(sentence, "dim") for sentence in (*self.prompt_sentences, *self.threshold_sentences)),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
 
@@ -163,6 +164,11 @@ class Report(Displayed):
     def threshold_sentences(self) -> list[str]:
         """The confidence below which each approach abstained, and what it was fitted on; older runs do not say it."""
         return threshold_sentences(self.run.about.get("thresholds", {}))
+
+    @property
+    def prompt_sentences(self) -> list[str]:
+        """The prompt of each approach that has several, and what it was chosen by; empty when there was no choice."""
+        return prompt_sentences(self.run.about.get("prompts", {}))
 
     def first_errors(self) -> dict[str, str]:
         """Map each approach with errors to their number and the message of the first."""
@@ -213,6 +219,7 @@ class Report(Displayed):
             },
             "unavailable": dict(self.run.missing),
             "thresholds": dict(self.run.about.get("thresholds", {})),
+            "prompts": dict(self.run.about.get("prompts", {})),
             "tags": [
                 {
                     "tag": tag,
@@ -468,6 +475,7 @@ def write_page(report: Report, file: Path) -> Report:
         "title": run.about.get("name") or "groundtune",
         "made": run.started,
         "threshold_sentences": report.threshold_sentences,
+        "prompt_sentences": report.prompt_sentences,
         "task": run.about.get("task", "answer"),
         "examples": [
             {

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat
+from groundtune.build.prompt_defaults import training_wording
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds import sees_history, training_kind
 from groundtune.build.training_kinds.decontamination import Decontaminator
@@ -142,6 +143,9 @@ async def build_job(
             f"tune.{name}: the train split has no examples",
             hint="add examples; groundtune examples stats shows the counts",
         )
+    grounded = "tuned" not in kind.approaches(table, config.task)
+    wording = training_wording(config, resources, getattr(table, "base", None), grounded=grounded)
+    resources = replace(resources, output_format=resources.output_format.worded(wording))
     inputs = TrainingInputs(name, config, resources, decontaminator or Decontaminator())
     train = await kind.rows(inputs, table, resources.train, measured=False)
     if not train:

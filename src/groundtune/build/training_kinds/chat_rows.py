@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from groundtune.approaches import prompts
-from groundtune.approaches.output_formats import OutputFormat, rules_digest
+from groundtune.approaches.output_formats import OutputFormat, prompt_messages, rules_digest
 from groundtune.build.training_kinds.inputs import TrainingInputs
 from groundtune.errors import UsageError
 from groundtune.tune.job import Job, TrainingRow
@@ -34,18 +33,14 @@ def preference_rows(inputs: TrainingInputs, examples: Sequence[Example], *, meas
 
 
 def with_rules(inputs: TrainingInputs, job: Job, *, grounded: bool, **details: Any) -> Job:
-    """Return the job with the digest of the instructions in its chats. grounded: the chats contain passages."""
-    rules = rules_digest(inputs.resources.output_format, grounded=grounded)
-    return replace(job, details={**job.details, "rules": rules, **details})
+    """Return the job with the wording of its chats and the digest of their rules. grounded: they contain passages."""
+    output_format = inputs.resources.output_format
+    rules = rules_digest(output_format, grounded=grounded)
+    return replace(job, details={**job.details, "rules": rules, "wording": output_format.wording.name, **details})
 
 
 def _chat_row(output_format: OutputFormat, example: Example) -> TrainingRow:
-    messages = prompts.messages(
-        rules=output_format.rules(grounded=False),
-        kind=output_format.input_name,
-        text=example.input,
-        history=example.history,
-    )
+    messages = prompt_messages(output_format, example.input, history=example.history)
     reply = output_format.gold_reply(example.output)
     turns = [asdict(message) for message in messages] + [{"role": "assistant", "content": reply}]
     worse = example.rejected  # text is kept as the model wrote it

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
-from groundtune.approaches import prompts
 from groundtune.approaches.context import join_neighbours
-from groundtune.approaches.output_formats import OutputFormat
+from groundtune.approaches.output_formats import OutputFormat, prompt_messages
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
@@ -67,10 +66,9 @@ async def grounded_rows(
             continue  # no citable evidence: the row would teach the model to abstain
         if reply is not None and rng.random() < WITHOUT_GOLD:
             reply, hits = None, [hit for hit in hits if hit not in gold]
-        messages = prompts.messages(
-            rules=output_format.rules(grounded=bool(hits)),
-            kind=output_format.input_name,
-            text=example.input,
+        messages = prompt_messages(
+            output_format,
+            example.input,
             history=example.history,
             hits=hits,
             question_at=config.context.question,
