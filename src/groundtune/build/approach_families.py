@@ -10,7 +10,7 @@ from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
 from groundtune.approaches.group_gate import GroupGate
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
-from groundtune.approaches.wordings import Wording
+from groundtune.approaches.wordings import BUILT_IN, Wording
 from groundtune.build.approach_parts import ApproachParts
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.prompt_defaults import USUAL, default_wording
@@ -151,6 +151,13 @@ def known_names(config: Config) -> list[str]:
 def names_with_model(config: Config) -> tuple[str, ...]:
     """Return the approaches that are set up for every model that generates text."""
     return (*WITH_MODEL, *(WITH_SCHEMA if config.task == "extract" else ()))
+
+
+def is_worded_name(config: Config, name: str) -> bool:
+    """Whether a name such as `rag/short` is that of an approach with a model, in a wording that the project has."""
+    plain, _, wording = name.partition("/")
+    exists = wording in BUILT_IN or wording in config.compare.prompt_names
+    return exists and plain in known_names(config) and plain.partition(":")[0] in names_with_model(config)
 
 
 async def add_model(building: Building, model: str) -> None:

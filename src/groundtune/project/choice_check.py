@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from groundtune import build
-from groundtune.build.approach_families import known_names, tune_table_of
+from groundtune.build.approach_families import is_worded_name, known_names, tune_table_of
+from groundtune.build.task import task_wordings
 from groundtune.common.event_loop import Loop
 from groundtune.config import Config
 from groundtune.config.fitted_values import read_fitted
@@ -46,7 +47,8 @@ def unknown_approach(config: Config, name: str) -> Finding | None:
     """Return a finding for a name that no approach of this project can have, or None."""
     plain, _, artifact_id = name.partition("@")
     known = known_names(config)
-    if plain in known and not (artifact_id and tune_table_of(config, plain) is None):
+    exists = plain in known or is_worded_name(config, plain)
+    if exists and not (artifact_id and tune_table_of(config, plain) is None):
         return None
     close = difflib.get_close_matches(plain, known, n=1)
     hint = f'did you mean "{close[0]}"?' if close and close[0] != plain else f"choose one of {', '.join(known)}"
@@ -70,6 +72,10 @@ def _stale(workspace: Workspace, config: Config, name: str, examples: Sequence[E
     if not choices or choices[-1].approach != name:
         return  # written by hand: nothing is known about what it was based on
     choice = choices[-1]
+    try:
+        wordings = task_wordings(config, workspace.root)
+    except GroundtuneError:
+        return  # what is wrong with a prompt is said where the task is checked
     loop = Loop()  # `check` may be called where an event loop is running
     try:
         documents = loop.run(documents_digest(workspace, config))
@@ -84,6 +90,7 @@ def _stale(workspace: Workspace, config: Config, name: str, examples: Sequence[E
         select_split(examples, choice.split),
         select_split(examples, "train"),
         read_fitted(workspace.fitted),
+        wordings,
     )
     changed = changes_since(choice.basis, {**now, "artifact": newest_artifact_id(workspace, config, name)})
     if changed:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from groundtune import build
 from groundtune.build.extension_parts import check_options, part_maker
-from groundtune.build.task import task_format
+from groundtune.build.task import task_format, task_wordings
 from groundtune.common.names import composed
 from groundtune.config import PROJECT_FILE, Config, EmbedderConfig, ModelConfig, find_project, load_config
 from groundtune.config.embedding_families import embedding_family
@@ -332,7 +332,7 @@ def _outputs(source: str, config: Config, examples: Sequence[Example]) -> Iterat
 
 
 def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[CheckFinding]:
-    """Yield findings for unusable labels, schema or checks, and for a task that lacks the model it needs."""
+    """Yield findings for unusable labels, schema, checks or prompts, and for a task that lacks the model it needs."""
     from groundtune.measure.output_checks import make_checks
 
     if config.task in ("extract", "write") and all(model.kind == "quote" for model in config.models.values()):
@@ -343,6 +343,7 @@ def _task(root: Path, config: Config, examples: Sequence[Example]) -> Iterator[C
     try:
         task_format(config, root, [example for example in examples if example.split == "train"], examples)
         make_checks(config.checks, root)
+        task_wordings(config, root)
     except ConfigError as error:
         yield from _problems(error, root)
     except GroundtuneError as error:

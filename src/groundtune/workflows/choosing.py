@@ -69,7 +69,7 @@ class Choosing:
         documents = await resources.index.catalog.digest() if resources.index else None
         examples = select_split(self.examples, split)
         basis = await asyncio.to_thread(
-            comparison_basis, self.config, documents, examples, resources.train, self.fitted
+            comparison_basis, self.config, documents, examples, resources.train, self.fitted, resources.wordings
         )
         return {**basis, "artifact": newest_artifact_id(self.workspace, self.config, name)}
 

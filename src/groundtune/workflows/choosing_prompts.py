@@ -261,7 +261,8 @@ def prompt_sentences(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if facts["n"] is None:
             others.setdefault((facts["prompt"], facts["reason"]), []).append(name)
             continue
-        figures = ", ".join(f"{wording} {mean:.3f}" for wording, mean in facts["means"].items())
+        means = sorted(facts["means"].items(), key=lambda entry: (-entry[1], entry[0] != facts["prompt"]))
+        figures = ", ".join(f"{wording} {mean:.3f}" for wording, mean in means)
         n = format_count(facts["n"], "validation example")
         sentences.append(f"Prompt of {name}: {facts['prompt']} ({facts['score']} on {n}: {figures}).")
     for (prompt, reason), names in others.items():

@@ -373,7 +373,9 @@ async def _basis(config: Config, resources: Resources, examples: Sequence[Exampl
     index = resources.index
     documents = await index.catalog.digest() if index else None
     snapshot = await index.generation.version() if index else None
-    basis = await asyncio.to_thread(comparison_basis, config, documents, examples, resources.train, fitted)
+    basis = await asyncio.to_thread(
+        comparison_basis, config, documents, examples, resources.train, fitted, resources.wordings
+    )
     return {"basis": basis, "index_version": snapshot}
 
 

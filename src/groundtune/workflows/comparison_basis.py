@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune import build
+from groundtune.approaches.wordings import Wording
+from groundtune.build.prompt_defaults import USUAL
 from groundtune.common.files import digest_text
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
@@ -34,24 +36,35 @@ def settings(config: Config) -> dict[str, Any]:
 
 
 def comparison_basis(
-    config: Config, documents: str | None, examples: Sequence[Example], train: Sequence[Example], fitted: Fitted
+    config: Config,
+    documents: str | None,
+    examples: Sequence[Example],
+    train: Sequence[Example],
+    fitted: Fitted,
+    wordings: Mapping[str, Wording],
 ) -> dict[str, Any]:
     """Return digests of documents, examples, prices and settings.
 
-    documents: the digest of the catalog; None without an index. examples: those that are compared on. Thresholds are
-    not part of it: they follow from the rest.
+    documents: the digest of the catalog; None without an index. examples: those that are compared on. wordings: by
+    name. Thresholds and chosen prompts are not part of it: they follow from the rest.
     """
     return {
         "documents": documents,
         "examples": _digest([repr(example) for example in (*examples, *train)]),
         "prices": _digest(_prices(config)),
-        "settings": _digest([settings(config), fitted.dense_weight]),
+        "settings": _digest([settings(config), fitted.dense_weight, *_prompts(config, wordings)]),
     }
 
 
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Describe what has changed; parts that the earlier basis does not have are not compared."""
     return [text for key, text in CHANGED.items() if key in before and before[key] != now.get(key)]
+
+
+def _prompts(config: Config, wordings: Mapping[str, Wording]) -> list[list[str]]:
+    """Return the digests of the prompts that the project names; none for the one that needs no naming."""
+    names = config.compare.prompt_names
+    return [] if names == (USUAL,) else [[name, wordings[name].digest(config.task)] for name in names]
 
 
 def _prices(config: Config) -> dict[str, list[float | None]]:
