@@ -31,6 +31,7 @@ from tests.conftest import MakeProject
 
 WRITING = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 HELD = ("constrained", "fewshot-constrained")
+WORDED = ("", "/full", "/short")
 QUOTING = ("quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus")
 TASKS = ("answer", "classify", "extract", "write")
 DOCUMENTS = {
@@ -190,6 +191,14 @@ async def test_each_further_model_adds_its_own_five_approaches(bench: Bench) -> 
     assert (built.model_tables["rag:big"], built.model_tables["rag"]) == ("big", "default")
     assert (built.concurrency["prompt:small"], built.concurrency["prompt"]) == (3, 8)
     assert "quote-bm25" not in built.concurrency, "local approaches run one by one, so that their times are valid"
+
+
+async def test_each_prompt_adds_the_approaches_of_each_model(bench: Bench) -> None:
+    built = await bench("answer", f'{model()}{model("big")}[compare]\nprompts = ["full", "short"]\n')
+    named = {f"{name}{ending}{wording}" for name in WRITING for ending in ("", ":big") for wording in WORDED}
+    assert set(built.ready) == named | set(QUOTING)
+    assert (built.model_tables["rag:big/short"], built.concurrency["rag:big/short"]) == ("big", 8)
+    assert {name for name in built.known() if "/" in name} == {name for name in named if "/" in name}
 
 
 async def test_each_generator_is_wrapped_in_the_cache_once(bench: Bench) -> None:
@@ -403,6 +412,8 @@ def test_pick_says_why_it_refuses() -> None:
         FOUND.pick(["prompt", "context"])
     with pytest.raises(UsageError, match=r"rag:far is not allowed: .* not allow sending text to llm\.invalid"):
         FOUND.pick(["rag:far"])
+    with pytest.raises(MissingError, match="context/short does not fit: 30 passages"):
+        FOUND.pick(["context/short"])
     with pytest.raises(UsageError, match="no approach 'Rag'") as caught:
         FOUND.pick(["Rag"])
     assert caught.value.hint == 'did you mean "rag"?'

@@ -101,6 +101,24 @@ residency = 3
         ('[models.a]\nkind = "quote"\nbase_url = "http://x"', 3, 'models.a.base_url is not used by kind "quote"'),
         ("[retrieval]\ndense_weight = nan", 2, "retrieval.dense_weight must be a finite number, not nan"),
         ("[answers]\nstrict = 1", 2, "answers.strict must be true or false, not 1"),
+        (
+            '[compare]\nprompts = ["ful"]',
+            2,
+            'compare.prompts must be one of full, short, example, or a file, not "ful"',
+        ),
+        (
+            '[compare]\nprompts = ["mine/short.txt"]',
+            2,
+            'compare.prompts "mine/short.txt" has the name of the built-in prompt "short"',
+        ),
+        (
+            '[compare]\nprompts = ["our rules.txt"]',
+            2,
+            'compare.prompts the name of "our rules.txt" becomes part of the names of approaches',
+        ),
+        ('[compare]\nprompts = ["a/x.txt", "b/x.md"]', 2, 'compare.prompts two prompts have the name "x"'),
+        ('[compare]\nprompts = ["../x.txt"]', 2, 'compare.prompts "../x.txt" is outside the project folder'),
+        ("[compare]\nprompts = []", 2, "compare.prompts must not be empty"),
         ('[documents]\ninclude = "docs"', 2, 'documents.include must be a list, not "docs"'),
         (
             '[requirements]\nresidency = ["https://x"]',

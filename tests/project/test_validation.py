@@ -52,6 +52,19 @@ def test_classify_needs_no_documents(tmp_path: Path) -> None:
         assert (finding.level, finding.place) == ("problem", "documents.include")
 
 
+def test_prompts_are_read_and_named_approaches_may_have_one(tmp_path: Path) -> None:
+    model = '[models.default]\nkind = "openai"\nmodel = "m"\nbase_url = "http://localhost:1/v1"\n'
+    compared = '[compare]\nprompts = ["full", "ours.txt"]\napproaches = ["rag/short", "rag/ours", "rag/other"]\n'
+    root = project(tmp_path, f'{model}{compared}[answers]\napproach = "prompt/example"\n')
+    (root / "ours.txt").write_text("Answer.\nSay {passages}.")
+    report = check_project(root, environ={})
+    assert findings_of(report) == {
+        ("problem", "ours.txt:2", "unknown placeholder {passages}"),
+        ("problem", "ours.txt:1", "the rules that begin here lack {abstention}"),
+        ("problem", "compare.approaches", 'there is no approach "rag/other"'),
+    }
+
+
 def test_prefixes_of_a_known_embedder_are_hinted(tmp_path: Path) -> None:
     embedder = '[embedder]\nkind = "openai"\nmodel = "nomic-embed-text"\nbase_url = "http://localhost:1/v1"\n'
     root = project(tmp_path, f"{embedder}dimension = 768\n")
