@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from benchmarks.oracles import browser, libreoffice, pdf_readers
+from benchmarks.oracles import browser, libreoffice, markdown_pages, messages, pdf_readers
 from benchmarks.oracles.exceptions import exceptions_of
 from lxml import etree
 
@@ -37,6 +37,8 @@ PAGED = (".docx", ".pptx", ".odt", ".odp", ".rtf", ".doc", ".ppt")
 SLIDES = (".pptx", ".odp", ".ppt")
 SHEETS = (".xlsx", ".xlsm", ".ods", ".xls")
 WEB = (".html", ".htm", ".xhtml")
+MAIL = (".eml", ".msg")
+MARKDOWN = (".md", ".markdown")
 
 
 def see(paths: Sequence[Path]) -> dict[Path, Seen | None]:
@@ -53,7 +55,7 @@ def see(paths: Sequence[Path]) -> dict[Path, Seen | None]:
         workbooks = [path for path in paths if path.suffix.lower() in SHEETS]
         for path, cells in zip(workbooks, libreoffice.sheets(workbooks, scratch / "sheets"), strict=True):
             seen[path] = None if cells is None else Seen((cells,))
-        rest = [path for path in paths if path.suffix.lower() in (*WEB, ".epub", ".eml")]
+        rest = [path for path in paths if path.suffix.lower() in (*WEB, *MAIL, *MARKDOWN, ".epub")]
         if rest:
             with browser.open_browser() as chromium:
                 for path in rest:
@@ -68,6 +70,8 @@ def see(paths: Sequence[Path]) -> dict[Path, Seen | None]:
                 seen[path] = Seen((_decoded(path),))
             case ".json":
                 seen[path] = Seen(("\n".join(_strings(json.loads(path.read_text("utf-8")))),))
+            case ".jsonl" | ".ndjson":
+                seen[path] = Seen(("\n".join(map(_values, path.read_text("utf-8").splitlines())),))
             case ".ipynb":
                 seen[path] = Seen(("\n".join(_notebook(json.loads(path.read_text("utf-8")))),))
     return seen
@@ -100,8 +104,11 @@ def _cells(path: Path) -> str:
 def _see_web(chromium: browser.Browser, path: Path, scratch: Path) -> Seen:
     if path.suffix.lower() == ".epub":
         pages = _chapters(path, scratch / "book")
-    elif path.suffix.lower() == ".eml":
-        pages = [_message_page(path, scratch / "message.html")]
+    elif path.suffix.lower() in MAIL:
+        return _see_mail(chromium, path, scratch / "message.html")
+    elif path.suffix.lower() in MARKDOWN:
+        pages = [scratch / "markdown.html"]
+        pages[0].write_text(markdown_pages.page_of(path), "utf-8")
     else:
         pages = [path]
     selectors = exceptions_of(path.suffix.lower()).selectors
@@ -126,15 +133,18 @@ def _chapters(path: Path, folder: Path) -> list[Path]:
     return [folder / posixpath.join(base, unquote(hrefs[each])) for each in spine if each in hrefs]
 
 
-_SHOWN_HEADERS = ("Subject", "From", "To", "Cc", "Date")
-
-
-def _message_page(path: Path, target: Path) -> Path:
-    """Write the page that a mail program would show: some headers, then the best of the bodies."""
-    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    lines = [f"<p>{name}: {html.escape(str(message[name]))}</p>" for name in _SHOWN_HEADERS if message[name]]
-    target.write_text("<meta charset=utf-8>" + "\n".join([*lines, *_bodies(message)]), "utf-8")
-    return target
+def _see_mail(chromium: browser.Browser, path: Path, target: Path) -> Seen:
+    """Return the subject, the best of the bodies and the names of attachments, as two libraries take them apart."""
+    pages = [messages.page_of(path)]
+    if path.suffix.lower() == ".eml":
+        message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        subject = f"<h1>{html.escape(str(message['Subject'] or ''))}</h1>"
+        pages.append("<meta charset=utf-8>" + "\n".join([subject, *_bodies(message)]))
+    views = []
+    for page in pages:
+        target.write_text(page, "utf-8")
+        views.append(chromium.views(target))
+    return Seen(tuple(view.tree for view in views), tuple(view.inner for view in views))
 
 
 def _bodies(part: Any) -> Iterable[str]:
@@ -173,6 +183,11 @@ def _strings(value: Any) -> Iterable[str]:
             yield from _strings(each)
     elif value is not None:
         yield str(value)
+
+
+def _values(line: str) -> str:
+    """Return the keys and values of a line of JSON, one a line."""
+    return "\n".join(_strings(json.loads(line))) if line.strip() else ""
 
 
 def _notebook(book: Any) -> Iterable[str]:
