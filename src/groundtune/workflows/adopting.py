@@ -169,8 +169,10 @@ async def _apply(
     else:
         with workspace.writer_lock(timeout_seconds=wait_seconds):
             write()
-    forgotten = plan.fitted is not None and before.thresholds and not plan.fitted.thresholds
-    return Adoption(plan.table, plan.values, report, ("thresholds",) if forgotten else ())
+    after = plan.fitted or before
+    kinds = {"thresholds": (before.thresholds, after.thresholds), "prompts": (before.prompts, after.prompts)}
+    forgotten = tuple(kind for kind, (had, has) in kinds.items() if had and not has)
+    return Adoption(plan.table, plan.values, report, forgotten)
 
 
 def _edited(file: Path, plan: _Plan) -> str:

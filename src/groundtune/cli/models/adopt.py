@@ -68,8 +68,8 @@ def _show(done: "Adoption", *, json: bool) -> None:
         )
     if done.forgotten:
         output.print_note(
-            "The abstention thresholds were fitted for the previous embedder; groundtune ingest and groundtune compare "
-            "fit them again."
+            f"The {' and '.join(done.forgotten)} were fitted for the previous embedder; groundtune compare fits them "
+            "again, and groundtune ingest those of quotes."
         )
     output.next_step(
         "groundtune evaluate",
