@@ -1,10 +1,15 @@
 """Pipeline: one class, different parts; abstention is an answer of its own kind."""
 
+from dataclasses import replace
+
 import pytest
 
 from groundtune.approaches import prompts
 from groundtune.approaches.output_formats import AnswerFormat, TextFormat
 from groundtune.approaches.pipeline import NOT_IN_DOCUMENTS, WITHOUT_DOCUMENTS, Pipeline
+from groundtune.common.support import is_cited
+from groundtune.display.answers import answer_doubts, answer_view
+from groundtune.display.blocks import as_text
 from groundtune.errors import ProviderError
 from groundtune.models.hosted_generator import HostedGenerator
 from groundtune.testing.scripted_server import Reply, ScriptedServer
@@ -65,6 +70,32 @@ async def test_an_answer_has_an_id_a_time_and_a_trace() -> None:
     assert (unasked.trace.prompt, unasked.trace.model, unasked.trace.reply) == (None, None, None)
     assert unasked.id
     assert (await Pipeline("prompt", model).answer(QUESTION)).trace.query is None
+
+
+async def test_a_written_text_stays_as_it_is_with_the_evidence_of_its_sentences_beside_it() -> None:
+    letter = "Dear Ann,\n\nA bike can be returned within 30 days of delivery. It costs £500 to send it.\n\nBest wishes"
+    model = Says(letter)
+    answer = await Pipeline("hybrid", model, output_format=TextFormat(), context=Given(HIT)).answer(QUESTION)
+    assert answer.text == letter
+    (found,) = answer.citations
+    assert (found.marker, found.support, found.source, found.added) == (None, "exact", "returns.md", False)
+    assert TEXT[(found.start or 0) - 100 : (found.end or 0) - 100] == found.quote
+    assert is_cited(answer.citations) is None
+    assert prompts.WRITTEN_FROM in model.prompts[0].messages[0].content
+    shown = 'exact: returns.md > Returns, page 2: "A bike can be returned within 30 days of delivery."'
+    assert shown in as_text(answer_view(answer)).splitlines()
+    assert answer_doubts(answer) == []
+
+
+async def test_a_written_text_keeps_the_markers_that_the_model_gave() -> None:
+    report = "A bike can be returned within 30 days of delivery [2]. (1) Read it."
+    hits = Given(replace(HIT, passage=replace(HIT.passage, id="o", text="Nothing.")), HIT)
+    answer = await Pipeline("rag", Says(report), output_format=TextFormat(), context=hits).answer(QUESTION)
+    assert answer.text.startswith("A bike can be returned within 30 days of delivery [1].")
+    assert (answer.citations[0].marker, answer.citations[0].support) == (1, "exact")
+    listed = "(1) A bike can be returned within 30 days of delivery."
+    plain = await Pipeline("rag", Says(listed), output_format=TextFormat(), context=hits).answer(QUESTION)
+    assert plain.text == listed
 
 
 async def test_an_invented_number_is_flagged_and_with_strict_dropped() -> None:

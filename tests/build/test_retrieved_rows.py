@@ -10,6 +10,7 @@ import pytest
 from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.context import RetrievedContext
+from groundtune.approaches.output_formats import ObjectFormat, TextFormat
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.build.training_kinds.retrieved_rows import grounded_rows, retrieval_rows
@@ -133,6 +134,29 @@ def test_a_row_shows_gold_and_distractors_and_cites_the_gold(shop: Opened) -> No
         assert "within 30 days of delivery" in shown(row)[place:]
         assert row.output == reply(row)
         assert row.messages[0]["content"].startswith("Answer the question from the numbered passages")
+
+
+def test_a_written_reply_over_passages_is_the_gold_text_without_markers(shop: Opened) -> None:
+    letter = "Dear Ann,\n\nyou have 30 days.\n\nBest wishes"
+    output_format = TextFormat("Write letters.")
+    asked, unproven, unknown = shop.grounded(
+        example(output=letter),
+        example("Write to Bo.", letter, (), number=1),
+        example("Write to Cy.", letter, (Evidence("docs/returns.md", "for nine years"),), number=2),
+        example("Write to nobody.", None, (), number=3),
+        output_format=output_format,
+    )
+    assert (reply(asked), reply(unproven), reply(unknown)) == (letter, letter, "")
+    assert [row.id for row in (asked, unproven, unknown)] == ["q0", "q1", "q3"]
+    assert "within 30 days of delivery" in shown(asked)
+    assert shown(asked).endswith("Input: How long may I keep a bike before I send it back?")
+    assert asked.messages[0]["content"] == output_format.rules(grounded=True)
+
+
+def test_an_object_over_passages_is_the_gold_object(shop: Opened) -> None:
+    output_format = ObjectFormat({"type": "object"})
+    (row,) = shop.grounded(example(output={"days": 30}), output_format=output_format)
+    assert (reply(row), row.output) == ('{"days": 30}', '{"days": 30}')
 
 
 def test_every_citation_passes_the_check_applied_to_answers(shop: Opened) -> None:

@@ -11,18 +11,19 @@ from typing import Any, get_args
 import pytest
 
 from groundtune.approaches.output_formats import AnswerFormat
+from groundtune.build.approach_families import tune_table_of
 from groundtune.build.training_kinds import BUILT_IN, sees_history, training_kind, tuned_tables
 from groundtune.build.training_kinds.chat_rows import chat_rows
 from groundtune.cli import main
 from groundtune.config import load_config
-from groundtune.config.tune_tables import TrainingConfig, TuneConfig
+from groundtune.config.tune_tables import LoraConfig, TrainingConfig, TuneConfig
 from groundtune.errors import ConfigError, MissingError
 from groundtune.extensions import load_extensions
 from groundtune.project import Project
 from groundtune.protocols import TrainingKind
 from groundtune.tune.hosted.upload_files import request_line
 from groundtune.tune.job import TuneError
-from groundtune.types import Example, Message
+from groundtune.types import Example, Message, Task
 
 DISTRIBUTION = "groundtune_majority-1.2.dist-info"
 LORA = '[tune.{}]\nkind = "lora"\nbase = "x"\n'
@@ -45,6 +46,31 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     load_extensions.cache_clear()
     yield site
     load_extensions.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("task", "closed", "retrieved"),
+    [
+        ("answer", ("tuned", "hybrid"), ("hybrid",)),
+        ("write", ("tuned",), ("hybrid",)),
+        ("extract", ("tuned", "tuned-constrained"), ("hybrid",)),
+        ("classify", ("tuned",), ()),
+    ],
+)
+def test_a_causal_model_answers_over_the_passages_that_it_was_trained_on(
+    task: Task, closed: tuple[str, ...], retrieved: tuple[str, ...]
+) -> None:
+    kind = training_kind("lora")
+    assert kind.approaches(LoraConfig(kind="lora", base="b"), task) == closed
+    assert kind.approaches(LoraConfig(kind="lora", base="b", context="retrieved"), task) == retrieved
+
+
+def test_written_texts_have_a_plain_tuned_and_a_plain_hybrid(tmp_path: Path) -> None:
+    tables = LORA.format("voice") + LORA.format("letters") + OVER_PASSAGES
+    (tmp_path / "groundtune.toml").write_text(f'name = "x"\ntask = "write"\n{tables}')
+    config = load_config(tmp_path / "groundtune.toml", environ={})
+    assert tuned_tables(config) == {"voice": {"tuned": "tuned"}, "letters": {"hybrid": "hybrid"}}
+    assert [tune_table_of(config, name) for name in ("tuned", "hybrid@x", "tuned:voice")] == ["voice", "letters", None]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -11,11 +12,11 @@ from typing import TypeVar
 
 from groundtune.approaches import prompts
 from groundtune.approaches.context import SearchingContext
-from groundtune.approaches.output_formats import AnswerFormat, OutputFormat, prompt_messages
+from groundtune.approaches.output_formats import AnswerFormat, OutputFormat, StreamedFormat, prompt_messages
 from groundtune.approaches.search_query import SearchQuery
 from groundtune.approaches.streaming import ReplyStream, is_surely_answer
 from groundtune.approaches.wordings import Wording
-from groundtune.citations.checking import check_citations
+from groundtune.citations.checking import check_citations, sentence_evidence
 from groundtune.common.answers import complete_answer, total_usage
 from groundtune.common.event_loop import closing
 from groundtune.common.text import one_line
@@ -40,6 +41,8 @@ ABSTAINED_AFTER = "after the answer, the model said that the documents do not ho
 """Warning of an answer that passages support."""
 WITHOUT_DOCUMENTS = "this approach has no documents to cite, so nothing in its answer was checked"
 """Warning of an answer to which no passage was given."""
+_MARKER = re.compile(r"\[\d+\]")
+"""What makes a written text one with citations; in other brackets a number is part of what it says."""
 T = TypeVar("T")
 ABSTENTION_PASSAGES = 3
 """Passages shown with an abstention."""
@@ -273,10 +276,12 @@ class Pipeline:
         if reading.abstained or self._below_threshold(confidence):
             return self._abstention(hits, confidence)
         answer = Answer(reading.text, "answered", reading.output, hits=tuple(hits), confidence=confidence)
-        if not self._output_format.cites:
+        if not self._output_format.cites and not (hits and isinstance(self._output_format, StreamedFormat)):
             return answer
         if not hits:
             return replace(answer, warnings=(WITHOUT_DOCUMENTS,))
+        if not self._output_format.cites and not _MARKER.search(reading.text):
+            return replace(answer, citations=sentence_evidence(reading.text, hits, language=self._language))
         text, citations = self._checked(reading.text, hits)
         return replace(answer, text=text, citations=citations) if text else self._abstention(hits, confidence)
 

@@ -62,6 +62,10 @@ If it can be understood already, repeat it. Do not answer it. Reply with the que
 
 BACKGROUND = "The numbered passages are background. Use what helps, and do not mention them."
 
+WRITTEN_FROM = """\
+Take facts, figures and names from the numbered passages and from the input, and from nothing else.
+Do not mention the passages."""
+
 SHORT_GROUNDED = """\
 Answer the question from the passages in one or two short sentences.
 After each sentence put the number of the passage that it comes from in brackets, like this: [1].

@@ -79,7 +79,7 @@ FULL = Wording(
         "answer": TaskRules(prompts.GROUNDED, prompts.CLOSED),
         "classify": TaskRules(f"{prompts.LABELLED}\n\n{prompts.BACKGROUND}", prompts.LABELLED),
         "extract": TaskRules(f"{prompts.EXTRACTED}\n\n{prompts.BACKGROUND}", prompts.EXTRACTED),
-        "write": TaskRules(f"{prompts.WRITTEN}\n\n{prompts.BACKGROUND}", prompts.WRITTEN),
+        "write": TaskRules(f"{prompts.WRITTEN}\n\n{prompts.WRITTEN_FROM}", prompts.WRITTEN),
     },
 )
 SHORT = Wording(

@@ -82,6 +82,19 @@ def check_citations(
     return rendered(text, 0, len(text), chosen).strip(), numbered_citations(chosen)
 
 
+def sentence_evidence(text: str, hits: Sequence[Hit], *, language: str = "english") -> tuple[Citation, ...]:
+    """Return the only passage that supports it, for each sentence with one, of a text that has no room for markers.
+
+    The citations have no marker, and the text stays as it is. Of the other sentences nothing is said: most of a letter
+    rests on no document.
+    """
+    by = Comparison(language)
+    judged = [_judge(replace(each, markers=()), (), hits, by) for each in split_answer(text, hits, language=language)]
+    return tuple(
+        replace(cited, marker=None, added=False) for each in judged if each.supported for cited in each.citations
+    )
+
+
 def judge_sentences(
     text: str,
     answer_sentences: Sequence[Sentence],

@@ -44,8 +44,11 @@ def sentence_supports(citations: Iterable[Citation]) -> dict[str, bool | None]:
 def is_cited(citations: Iterable[Citation]) -> bool | None:
     """Whether passages support at least half the sentences of an answer that count; None if none counts.
 
-    An answer without any citation is not cited.
+    An answer without any citation is not cited. Evidence beside a written text, which has no markers, does not count.
     """
+    citations = list(citations)
+    if citations and all(citation.marker is None and citation.source is not None for citation in citations):
+        return None
     supports = sentence_supports(citations)
     counted = [supported for supported in supports.values() if supported is not None]
     if supports and not counted:

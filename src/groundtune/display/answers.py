@@ -39,7 +39,7 @@ def answer_view(answer: "Answer") -> list[Block]:
 
 def answer_doubts(answer: "Answer") -> list[str]:
     """Return what makes an answer doubtful: that it cites nothing, that it was cut off, and its warnings."""
-    cites = not answer.citations or any(citation.marker is not None for citation in answer.citations)
+    cites = not answer.citations or any(citation.marker or citation.source for citation in answer.citations)
     cut = [f"the answer was cut off at {answer.cut}: {how_to_raise(answer.cut)}"] if answer.cut else []
     return [*([] if cites else [UNCITED_ANSWER]), *cut, *answer.warnings]
 
@@ -144,15 +144,20 @@ def _citation(citation: "Citation") -> Block:
 
 
 def citation_title(citation: "Citation") -> str:
-    """Return `[1] exact: policies/returns.md > Returns, page 2`, or `NOT CITED: "the sentence"`."""
+    """Return `[1] exact: policies/returns.md > Returns, page 2`, or `NOT CITED: "the sentence"`.
+
+    Without a marker, as beside a written text: `exact: policies/returns.md > Returns: "the sentence"`.
+    """
     support = SUPPORT.get(citation.support, citation.support)
-    if citation.marker is None:
+    if citation.source is None and citation.marker is None:
         return f'{support}: "{excerpt(citation.sentence, QUOTE)}"'
     where = "the model was given no passage of this number"
     if citation.source is not None:
         where = place(citation.source, citation.heading, citation.page) + _also_in(citation.also_in)
     added = " (marker added by groundtune)" if citation.added else ""
     newer = f"; an older version, see {citation.newer}" if citation.newer else ""
+    if citation.marker is None:
+        return f'{support}: {where}{newer}: "{excerpt(citation.sentence, QUOTE)}"'
     return f"[{citation.marker}] {support}{added}: {where}{newer}"
 
 

@@ -29,9 +29,10 @@ class Lora:
     sees_history = True
 
     def approaches(self, table: LoraConfig, task: Task) -> tuple[TunedApproach, ...]:
-        hybrid: tuple[TunedApproach, ...] = ("hybrid",) if task == "answer" else ()
-        held: tuple[TunedApproach, ...] = ("tuned-constrained",) if task == "extract" else ()
-        return hybrid if _grounded(table) else ("tuned", *held, *hybrid)
+        if _grounded(table):
+            return () if task == "classify" else ("hybrid",)
+        further: Mapping[Task, tuple[TunedApproach, ...]] = {"answer": ("hybrid",), "extract": ("tuned-constrained",)}
+        return ("tuned", *further.get(task, ()))
 
     async def rows(
         self, inputs: TrainingInputs, table: LoraConfig, examples: Sequence[Example], *, measured: bool
@@ -40,8 +41,8 @@ class Lora:
         place = f'tune.{inputs.name}: context = "retrieved"'
         if _grounded(table) and preferences:
             raise UsageError(f"{place} cannot be combined with dpo", hint="remove it")
-        if _grounded(table) and inputs.config.task != "answer":
-            raise UsageError(f"{place} needs task answer", hint="remove it")
+        if _grounded(table) and inputs.config.task == "classify":
+            raise UsageError(f"{place} is for tasks answer, extract and write", hint="remove it")
         if preferences:
             return preference_rows(inputs, examples, measured=measured)
         if not _grounded(table):

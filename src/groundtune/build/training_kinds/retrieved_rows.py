@@ -47,11 +47,13 @@ async def grounded_rows(
     seed: int,
     decontaminator: Decontaminator | None = None,
 ) -> list[TrainingRow]:
-    """Build chats over retrieved passages with verified citations in the reply; one row per example.
+    """Build chats over retrieved passages, with verified citations in the reply if the format has them.
 
-    An example whose gold passage is not retrieved becomes a row without gold. Examples that have an answer but no
-    evidence, or whose answer is in no sentence of the gold passage, are left out. Passages that leak a test
-    example are replaced by the next-ranked ones; examples whose gold is in no other passage are left out.
+    With citations, an example whose gold passage is not retrieved becomes a row without gold, and examples that have an
+    answer but no evidence, or whose answer is in no sentence of the gold passage, are left out. Without citations, the
+    reply is the gold output, and examples of whose evidence a part is not retrieved are left out: they would teach the
+    model to invent it. Passages that leak a test example are replaced by the next-ranked ones; examples whose gold is
+    in no other passage are left out.
     """
     index = _index(resources)
     decontaminator = decontaminator or Decontaminator()
@@ -59,13 +61,18 @@ async def grounded_rows(
     rows = []
     for example in examples:
         hits, skipped = await _gather_clean(index, example, decontaminator, most=config.answers.max_passages)
-        gold = [hit for hit in hits if any(_holds(hit, proof) for proof in example.evidence)]
-        reply = _cited_reply(example, hits, language=config.language) if gold else None
-        gold_was_skipped = not gold and any(_holds(hit, proof) for hit in skipped for proof in example.evidence)
-        if example.output is not None and (not example.evidence or gold_was_skipped or (gold and reply is None)):
-            continue  # no citable evidence: the row would teach the model to abstain
-        if reply is not None and rng.random() < WITHOUT_GOLD:
-            reply, hits = None, [hit for hit in hits if hit not in gold]
+        if output_format.cites:
+            gold = [hit for hit in hits if any(_holds(hit, proof) for proof in example.evidence)]
+            reply = _cited_reply(example, hits, language=config.language) if gold else None
+            gold_was_skipped = not gold and any(_holds(hit, proof) for hit in skipped for proof in example.evidence)
+            if example.output is not None and (not example.evidence or gold_was_skipped or (gold and reply is None)):
+                continue  # no citable evidence: the row would teach the model to abstain
+            if reply is not None and rng.random() < WITHOUT_GOLD:
+                reply, hits = None, [hit for hit in hits if hit not in gold]
+        else:
+            if not all(any(_holds(hit, proof) for hit in hits) for proof in example.evidence):
+                continue
+            reply = None if example.output is None else output_format.gold_reply(example.output)
         messages = prompt_messages(
             output_format,
             example.input,
