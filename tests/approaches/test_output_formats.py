@@ -82,11 +82,12 @@ def test_the_rules_name_the_word_that_is_read_as_an_abstention(output_format: Ou
     assert output_format.parse(word).abstained
 
 
-def test_passages_are_evidence_for_answers_and_background_for_the_rest() -> None:
+def test_passages_are_evidence_for_answers_and_texts_and_background_for_the_rest() -> None:
     assert AnswerFormat().rules(grounded=True).startswith("Answer the question from the numbered passages")
     assert "passage" not in AnswerFormat().rules(grounded=False)
-    for output_format in (QUEUES, INVOICES, TextFormat()):
-        assert output_format.rules(grounded=True) == f"{output_format.rules(grounded=False)}\n\n{prompts.BACKGROUND}"
+    background, sources = prompts.BACKGROUND, prompts.WRITTEN_FROM
+    for output_format, of_passages in ((QUEUES, background), (INVOICES, background), (TextFormat(), sources)):
+        assert output_format.rules(grounded=True) == f"{output_format.rules(grounded=False)}\n\n{of_passages}"
         assert not output_format.cites
 
 
