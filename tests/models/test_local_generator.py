@@ -127,6 +127,34 @@ async def test_batches_give_the_same_answers_as_single_prompts(trained: Path, mo
     assert len(sizes) <= 5
 
 
+COPIED = "is it open on Sunday, or on any other day of the week?"
+
+
+@pytest.mark.usefixtures("exact")
+async def test_a_prompt_alone_is_answered_in_fewer_steps_with_the_same_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(tiny_model(tmp_path, answers={COPIED: COPIED, "x": "y"}, steps=80))
+    answers, steps = [], []
+    for looked_up in (10, None):
+        monkeypatch.setattr(local_generator, "LOOKED_UP", looked_up)
+        model, count = LocalGenerator(folder, max_output_tokens=60), 0
+        loaded = model._load()
+
+        def counted(*_: Any) -> None:
+            nonlocal count
+            count += 1
+
+        loaded.model.register_forward_hook(counted)
+        answers.append([await model.generate(Prompt(question)) for question in (COPIED, "x")])
+        steps.append(count)
+    assert [(each.text, each.usage.output_tokens) for each in answers[0]] == [
+        (each.text, each.usage.output_tokens) for each in answers[1]
+    ]
+    assert answers[0][0].text == COPIED
+    assert steps[0] < steps[1]
+
+
 async def test_an_answer_truncated_at_its_limit_says_so(endless: Path, trained: Path) -> None:
     generation = await LocalGenerator(str(endless), max_output_tokens=5).generate(Prompt("the capital of France"))
     assert (generation.usage.output_tokens, generation.cut) == (5, "max_output_tokens")

@@ -30,6 +30,8 @@ from groundtune.types import Generation, Message, Prompt, Usage
 
 GATHER_SECONDS = 0.003
 """Time that an incomplete batch waits for more prompts."""
+LOOKED_UP = 10
+"""Maximum tokens that are copied from the text so far and checked at once."""
 LOOK_EVERY = 8
 """Tokens after which an answer is searched for a loop."""
 LEAST_ROOM = 64
@@ -89,6 +91,8 @@ class _LoadedModel:
     ends: list[int]
     """Ids of the end-of-turn tokens."""
     pad: int
+    is_stateful: bool
+    """Whether the model cannot take back tokens, as a recurrent one."""
     grammar: TokenGrammar | None = None
     """Holds answers to schemas; None until a prompt has one."""
 
@@ -98,12 +102,14 @@ class LocalGenerator:
 
     Generation stops at every end-of-turn token: the model's, the tokenizer's and the template's. Decoding is greedy
     unless `temperature` is above 0; then it samples from all tokens. Concurrent prompts of similar length are generated
-    in batches of up to `batch_size`. In bfloat16 (on CUDA, and on CPUs with hardware support), a near tie between two
-    tokens may resolve differently in another batch. The answer to a prompt with a `schema` is held to it
-    (constrained_decoding.py), and an answer that ends in a loop is cut off after its first cycle (repetition.py). A
-    system message that the template rejects or drops is prepended to the first user message. Thinking before the answer
-    is separated from it. Where a prompt asks for a confidence, it is that of token_confidence.py; under a schema,
-    probabilities are those among the tokens that it allows.
+    in batches of up to `batch_size`; a prompt alone is answered in fewer steps where it copies from its own text
+    (prompt lookup). In bfloat16 (on CUDA, and on CPUs with hardware support), either may resolve a near tie between two
+    tokens differently.
+
+    The answer to a prompt with a `schema` is held to it (constrained_decoding.py), and an answer that runs into a loop
+    ends after its first cycle (repetition.py). A system message that the template rejects or drops is prepended to the
+    first user message. Thinking before the answer is separated from it. A confidence that a prompt asks for is that of
+    token_confidence.py; under a schema, probabilities are those among the tokens that it allows.
 
     window: context window in tokens, prompt and answer together; None takes it from the model's configuration. A prompt
     that leaves too little room for an answer is rejected; if it leaves fewer than `max_output_tokens`, the answer's
@@ -265,15 +271,17 @@ class LocalGenerator:
         if not jobs:
             return
         failure = None
-        watch = _Watch(loaded.torch, jobs, loaded.ends)
+        watch = _Watch(loaded, jobs)
+        held = any(job.held for job in jobs)
         record = _TokenLogprobs() if any(job.confidence for job in jobs) else None
         try:
             generated = self._generated(
                 loaded,
                 jobs,
                 limit=min(job.room for job in jobs),
-                processors=[watch.restrict, record],
+                processors=[processor for processor in (watch.restrict if held else None, record) if processor],
                 stops=watch.ended,
+                may_look_up=len(jobs) == 1 and not held and not record and not loaded.is_stateful,
             )
             logprobs = record.finish(loaded.torch, generated.sequences) if record else [[] for _ in jobs]
         except (RuntimeError, IndexError, ValueError) as error:  # RuntimeError includes out of memory
@@ -339,10 +347,13 @@ class LocalGenerator:
         logits: bool = False,
         processors: Sequence[Any] = (),
         stops: Any = None,
+        may_look_up: bool = False,
     ) -> Any:
         """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits.
 
-        processors: change the scores before a token is chosen. stops: says after each token which rows have ended.
+        processors: change the scores before a token is chosen. stops: says after each step which rows have ended.
+        may_look_up: a step may write several tokens, if they are copied from the text before them; the model checks
+        them all at once and keeps those that it would have chosen (prompt lookup decoding, Saxena 2023).
         """
         torch, device = loaded.torch, loaded.model.device
         width = max(len(job.ids) for job in jobs)
@@ -361,6 +372,7 @@ class LocalGenerator:
             top_p=1.0,
             num_beams=1,
             repetition_penalty=1.0,
+            prompt_lookup_num_tokens=LOOKED_UP if may_look_up and not sampling else None,
             eos_token_id=loaded.ends or None,
             pad_token_id=loaded.pad,
             return_dict_in_generate=True,
@@ -373,7 +385,7 @@ class LocalGenerator:
                 attention_mask=mask.to(device),
                 generation_config=config,
                 stopping_criteria=loaded.transformers.StoppingCriteriaList([stops] if stops else []),
-                logits_processor=loaded.transformers.LogitsProcessorList(filter(None, processors)),
+                logits_processor=loaded.transformers.LogitsProcessorList(processors),
             )
 
     def _hand_out(self, job: _PendingPrompt, loaded: _LoadedModel, seconds: float) -> None:
@@ -453,16 +465,17 @@ def _load(located: LocatedModel, name: str, device: str | None) -> _LoadedModel:
     if not ends:
         log.warning("%s has no end-of-turn token: it generates until max_output_tokens", name)
     pad = next((token for token in (tokenizer.pad_token_id, *ends) if token is not None), 0)
-    return _LoadedModel(torch, library, model, tokenizer, ends, pad)
+    return _LoadedModel(torch, library, model, tokenizer, ends, pad, is_stateful=bool(model._is_stateful))
 
 
 class _Watch:
     """Follows the rows of a batch token by token: holds them to their schemas, and ends those that are done."""
 
-    def __init__(self, torch: Any, jobs: Sequence[_PendingPrompt], ends: Sequence[int]) -> None:
-        self._torch = torch
+    def __init__(self, loaded: _LoadedModel, jobs: Sequence[_PendingPrompt]) -> None:
+        self._torch = loaded.torch
         self._jobs = jobs
-        self._ends = frozenset(ends)
+        self._ends = frozenset(loaded.ends)
+        self._width = max(len(job.ids) for job in jobs)
         self._done = [False] * len(jobs)
         self.rows: list[list[int]] = [[] for _ in jobs]
         """Tokens of each row up to its end."""
@@ -477,10 +490,11 @@ class _Watch:
 
     def ended(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         """Take note of the tokens that were chosen, and return which rows have ended. A stopping criterion."""
-        for row, token in enumerate(input_ids[:, -1].tolist()):
-            if not self._done[row]:
-                self.rows[row].append(token)
-                self._done[row] = self._ends_with(row, token)
+        for row, tokens in enumerate(self.rows):
+            for token in input_ids[row, self._width + len(tokens) :].tolist():
+                if not self._done[row]:
+                    tokens.append(token)
+                    self._done[row] = self._ends_with(row, token)
         return self._torch.tensor(self._done, device=input_ids.device)
 
     def _ends_with(self, row: int, token: int) -> bool:
