@@ -178,6 +178,8 @@ def test_compare_fills_a_matrix(shop: Path) -> None:
         (("search", "x", "--filter", "nope"), 2, "KEY=VALUE"),
         (("evaluate", "--split", "nope"), 2, "is not one of"),
         (("evaluate", "--sweep", "--fit"), 2, "cannot be combined"),
+        (("evaluate", "--parser", "nope"), 3, 'there is no parser "nope"'),
+        (("evaluate", "--include", "*.pdf"), 2, "add --parser"),
         (("compare", "--split", "none"), 2, "is not one of"),
         (("ask", "x", "--project", "/nowhere"), 3, "/nowhere"),
     ],
@@ -208,6 +210,22 @@ def test_changed_parts_are_refused_until_rebuilt(shop: Path) -> None:
             assert "groundtune ingest --rebuild" in done.stderr
     finally:
         (shop / "groundtune.toml").write_text(before)
+
+
+def test_another_parser_is_tried_beside_the_present_ones(shop: Path) -> None:
+    trial = run_json(shop, "evaluate", "--parser", "markitdown", "--include", "**/returns.md")
+    assert trial["parser"] == "markitdown"
+    assert (trial["read"], trial["failed"]) == (1, {})
+    assert len(trial["own"]["by_question"]) == trial["difference"]["n"] == 2
+    assert trial["own"]["by_question"].keys() == trial["trial"]["by_question"].keys()
+    assert -1 <= trial["difference"]["low"] <= trial["difference"]["mean"] <= trial["difference"]["high"] <= 1
+    printed = run(shop, "evaluate", "--parser", "markitdown").stdout
+    assert "present parsers" in printed
+    assert "between markitdown and the present parsers" in printed
+    assert run_json(shop, "ingest")["embedded"] == 0, "the index stays as it is"
+    done = run(shop, "evaluate", "--parser", "markitdown", "--include", "*.pdf")
+    assert done.returncode == 2
+    assert "no example has evidence in a document that matches *.pdf" in done.stderr
 
 
 def test_sweep_and_fit_say_what_they_need(shop: Path) -> None:

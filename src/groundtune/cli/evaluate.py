@@ -9,12 +9,13 @@ import typer
 from groundtune.cli import output
 from groundtune.cli.options import Json, OnlySplit, ProjectFolder
 from groundtune.common.text import format_count
+from groundtune.display.blocks import as_text
 from groundtune.errors import UsageError
 
 if TYPE_CHECKING:
     from groundtune.measure.retrieval_quality import RetrievalReport, StageReport
     from groundtune.workflows.abstention_threshold import Calibration, Uncalibrated
-    from groundtune.workflows.evaluating import SweepRow, WeightFit
+    from groundtune.workflows.evaluating import ParserTrial, SweepRow, WeightFit
 
 SWEEP_SHOWN = 12
 """Settings of a sweep that are printed."""
@@ -41,6 +42,20 @@ def run(
         bool,
         typer.Option("--fit", help="Fit and save the fusion weight and the abstention threshold."),
     ] = False,
+    parser: Annotated[
+        str | None,
+        typer.Option(
+            "--parser",
+            metavar="NAME",
+            help="Try another parser on the documents, such as markitdown, and say whether more is found.",
+        ),
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--include", metavar="PATTERN", help="Documents that --parser reads (repeatable).", show_default="all"
+        ),
+    ] = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
@@ -51,8 +66,10 @@ def run(
     """
     from groundtune.project import Project
 
-    if sweep and fit:
-        raise UsageError("--sweep and --fit cannot be combined", hint="run one after the other")
+    if sweep + fit + (parser is not None) > 1:
+        raise UsageError("--sweep, --fit and --parser cannot be combined", hint="run one after the other")
+    if include and parser is None:
+        raise UsageError("--include says which documents --parser reads", hint="add --parser NAME")
     with Project.open(folder) as project:
         if sweep:
             rows = project.sweep(progress=output.print_note)
@@ -68,6 +85,9 @@ def run(
                 output.print_json({"fit": fitted, "calibration": calibration})
             else:
                 _show_fit(fitted, calibration)
+        elif parser is not None:
+            trial = project.try_parser(parser, include or ("**/*",))
+            output.print_json(trial) if json else _show_trial(trial, include or ("**/*",))
         else:
             report = project.evaluate(k=k, split=split, worst=worst)
             if json:
@@ -120,6 +140,13 @@ def _show_sweep(rows: "Sequence[SweepRow]") -> None:
         "groundtune ingest --rebuild",
         f"after setting [passages] max_tokens = {best.max_tokens}, [retrieval] dense_weight = {best.dense_weight}",
     )
+
+
+def _show_trial(trial: "ParserTrial", patterns: Sequence[str]) -> None:
+    output.print_line(as_text(trial.view()))
+    if trial.difference.low > 0:
+        rule = f"[[documents.parsers]] include = [{', '.join(f'{pattern!r}' for pattern in patterns)}]"
+        output.next_step("groundtune ingest", f'after adding {rule} parser = "{trial.parser}" to the project file')
 
 
 def _show_fit(fit: "WeightFit", calibration: "Calibration | Uncalibrated") -> None:

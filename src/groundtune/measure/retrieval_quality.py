@@ -74,6 +74,8 @@ class StageReport:
     stage: Stage
     metrics: Mapping[str, Interval]
     """`recall@1`, `@5`, `@10`, `@k` up to k; `ndcg@10` (or @k); `mrr`; each a mean over questions, 0 to 1."""
+    by_question: Mapping[str, float]
+    """`ndcg@10` (or @k) of each question, by the id of its example."""
     worst: tuple[Miss, ...]
     """Misses, worst first: not retrieved, then by descending rank."""
     failures: int
@@ -221,6 +223,7 @@ def _stage_report(
     return StageReport(
         stage=stage,
         metrics={name: bootstrap_mean(column) for name, column in values.items()},
+        by_question=dict(zip((example.id for example in examples), values[f"ndcg@{min(10, k)}"], strict=True)),
         worst=tuple(misses[:worst]),
         failures=failures,
         pieces=sum(map(len, golds)),

@@ -189,6 +189,14 @@ class Project(AsyncVerbs):
         """Try passage sizes and fusion weights on the train and validation examples. Does not change the index."""
         return self.loop.run(self.asweep(progress=progress))
 
+    def try_parser(self, parser: str, include: Sequence[str] = ("**/*",)) -> evaluating.ParserTrial:
+        """Read matching documents with another parser, and compare what is found. Does not change the index.
+
+        include: patterns of documents, as in `[[documents.parsers]]`. Raises MissingError for an unknown parser, and
+        UsageError when no example has evidence in such a document.
+        """
+        return self.loop.run(self.atry_parser(parser, include))
+
     def fit(self) -> evaluating.WeightFit:
         """Fit the fusion weight on the train split, save it for this project, and report it on the test split."""
         return self.loop.run(self.afit())

@@ -220,6 +220,22 @@ class AsyncVerbs:
             )
 
     @on_project_loop
+    async def atry_parser(self, parser: str, include: Sequence[str] = ("**/*",)) -> evaluating.ParserTrial:
+        """Read matching documents with another parser, and compare what is found. Does not change the index."""
+        examples = await self._examples()
+        async with self.session.index() as opened:
+            with tempfile.TemporaryDirectory(prefix="groundtune-parser-") as scratch:
+                return await evaluating.try_parser(
+                    self.workspace,
+                    self.config,
+                    opened,
+                    examples,
+                    parser=parser,
+                    patterns=include,
+                    scratch=Path(scratch),
+                )
+
+    @on_project_loop
     async def afit(self) -> evaluating.WeightFit:
         """Fit the fusion weight on the train split, save it for this project, and report it on the test split."""
         examples = await self._examples()

@@ -1,18 +1,23 @@
 """Evaluate retrieval by stage, sweep its settings and fit the fusion weight. Never writes the project's index."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from groundtune import build
 from groundtune.build.open_index import OpenIndex
+from groundtune.common.text import format_count
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
-from groundtune.display import Block, Displayed, Line, Table
+from groundtune.config.project_file import ParserRule
+from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
-from groundtune.measure.retrieval_quality import RetrievalReport, evaluate_stages
+from groundtune.ingest.access_rules import applies
+from groundtune.ingest.parsers import find_parser
+from groundtune.measure.retrieval_quality import RetrievalReport, StageReport, evaluate_stages
 from groundtune.protocols import Embedder, Retriever
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT
+from groundtune.stats.intervals import bootstrap_mean
 from groundtune.types import Example, Interval, Stage
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
@@ -53,6 +58,107 @@ class WeightFit(Displayed):
             Line(f"Fusion weight {self.dense_weight:g} fitted on {self.train_n:,} train questions", "strong"),
             Table(["nDCG@10 on the test split", ""], [["fitted", self.test], ["default", self.test_default]]),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class ParserTrial(Displayed):
+    """Retrieval over documents that another parser read, beside the project's own way of reading them."""
+
+    parser: str
+    read: int
+    """Files that it read."""
+    failed: Mapping[str, str]
+    """Why it could not read a file, by source; the project's own index may well have it."""
+    own: StageReport
+    trial: StageReport
+    """The same questions after this parser read the files: those whose evidence is in these files."""
+    difference: Interval
+    """nDCG with this parser minus nDCG without it, question by question."""
+
+    @property
+    def sentence(self) -> str:
+        """Whether it pays, and how sure that is."""
+        change = f"{self.difference.mean:+.3f} [{self.difference.low:+.3f}, {self.difference.high:+.3f}]"
+        known = f"nDCG {change}, n = {self.difference.n}"
+        if self.difference.low > 0:
+            return f"{self.parser} finds measurably more than the present parsers ({known})."
+        if self.difference.high < 0:
+            return f"{self.parser} finds measurably less than the present parsers ({known})."
+        return f"No measurable difference between {self.parser} and the present parsers ({known})."
+
+    def view(self) -> list[Block]:
+        """Return the metrics of both, the verdict, and what could not be read."""
+        rows = [
+            [name, *report.metrics.values(), round(report.causes["not ingested"] * report.failures)]
+            for name, report in (("present parsers", self.own), (self.parser, self.trial))
+        ]
+        blocks: list[Block] = [
+            Table(["", *self.own.metrics, "evidence not in the text"], rows),
+            Line(self.sentence, "strong"),
+        ]
+        failed = [[source, reason] for source, reason in self.failed.items()]
+        if failed:
+            title = f"{self.parser} could not read {format_count(len(failed), 'file')}"
+            blocks.append(Fold(title, [Table(["file", "reason"], failed)]))
+        return blocks
+
+
+async def try_parser(
+    workspace: Workspace,
+    config: Config,
+    opened: OpenIndex,
+    examples: Sequence[Example],
+    *,
+    parser: str,
+    patterns: Sequence[str],
+    scratch: Path,
+) -> ParserTrial:
+    """Read the documents that match again with another parser, into an index in `scratch`, and compare what is found.
+
+    Raises MissingError for an unknown parser, UsageError when no example has evidence in such a document.
+    """
+    find_parser(parser)
+
+    def matches(source: str) -> bool:
+        return any(applies(source, pattern) for pattern in patterns)
+
+    affected = [
+        replace(example, evidence=pieces)
+        for example in examples
+        if (pieces := tuple(piece for piece in example.evidence if matches(piece.source)))
+    ]
+    if not affected:
+        hint = "choose other files, or add examples whose evidence is in these"
+        raise UsageError(f"no example has evidence in a document that matches {', '.join(patterns)}", hint=hint)
+    rules = (*config.documents.parsers, ParserRule(include=tuple(patterns), parser=parser))
+    documents = config.documents.model_copy(update={"parsers": rules})
+    changed = config.model_copy(update={"documents": documents})
+    storage = build.local_index(workspace, scratch)
+    ledger = await ingest(workspace, changed, opened.embedder, storage=storage)
+    trial = await OpenIndex.open(storage, config=changed, embedder=opened.embedder, fitted=Fitted())
+    try:
+        own, other = [
+            (await _measure(index, affected, stages=("fused",), k=10, retriever=_usual(index, config))).stages[0]
+            for index in (opened, trial)
+        ]
+    finally:
+        await trial.close()
+    files = [file.row for file in ledger.files if matches(file.row.source)]
+    return ParserTrial(
+        parser=parser,
+        read=sum(row.status == "indexed" for row in files),
+        failed={row.source: row.reason or row.status for row in files if row.status != "indexed"},
+        own=own,
+        trial=other,
+        difference=bootstrap_mean(
+            [other.by_question[example] - value for example, value in own.by_question.items()], bounds=(-1.0, 1.0)
+        ),
+    )
+
+
+def _usual(opened: OpenIndex, config: Config) -> Retriever:
+    """Return a retriever with the default weight, so that a weight fitted on one of two indexes decides nothing."""
+    return _weighted(opened, config, DEFAULT_DENSE_WEIGHT)
 
 
 async def evaluate(opened: OpenIndex, examples: Sequence[Example], *, k: int, worst: int = 10) -> RetrievalReport:
