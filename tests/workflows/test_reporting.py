@@ -413,8 +413,8 @@ def test_a_condition_on_an_unknown_score_is_an_error() -> None:
 # -- writing -----------------------------------------------------------------------------------------------------
 
 KEYS = {
-    "choice", "sentence", "primary", "n", "approaches", "comparisons", "verdict", "unavailable", "thresholds", "tags",
-    "classes", "fields", "run", "complete", "results", "html",
+    "choice", "sentence", "primary", "n", "approaches", "comparisons", "verdict", "unavailable", "thresholds",
+    "prompts", "unreviewed", "unreviewed_sentence", "tags", "classes", "fields", "run", "complete", "results", "html",
 }  # fmt: skip
 
 
@@ -463,7 +463,7 @@ async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Pat
     report = write_report(evaluate_run(read_run(folder)), folder)
     assert report.file is not None
     content = embedded(report.file, "page")
-    assert content.keys() == KEYS | {"title", "made", "task", "threshold_sentences"}
+    assert content.keys() == KEYS | {"title", "made", "task", "threshold_sentences", "prompt_sentences"}
     assert (content["title"], content["task"], content["made"]) == ("shop", "answer", report.run.started)
     examples = embedded(report.file, "examples")
     assert [example["id"] for example in examples] == [example.id for example in QUESTIONS]
@@ -472,7 +472,7 @@ async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Pat
         "input": "question 1",
         "output": "30 days",
         "tags": ["money", "odd 1"],
-        "evidence": [{"source": "refunds.md", "quote": "30 days"}],
+        "evidence": [{"source": "refunds.md", "quote": "30 days", "start": None, "end": None}],
     }
     cells = embedded(report.file, "cells")
     assert {name: set(row) for name, row in cells.items()} == {question.id: {"rag", "prompt"} for question in QUESTIONS}
