@@ -41,8 +41,11 @@ class DraftedCorpus:
 
     def files(self, purpose: str) -> list[str]:
         """Return the files to draft from, in another order for each purpose."""
-        current = (file for file in self._passages if file not in self._outdated)
-        return shuffled(current, f"{self._seed} {purpose}", str)
+        return shuffled(filter(self.is_current, self._passages), f"{self._seed} {purpose}", str)
+
+    def is_current(self, file: str) -> bool:
+        """Whether no newer file replaces it."""
+        return file not in self._outdated
 
     def passages(self, file: str) -> list[Passage]:
         """Return the passages of a file, those of its headings in turn."""

@@ -447,6 +447,12 @@ class AsyncVerbs:
         if n < 1:
             raise UsageError(f"n must be at least 1, not {n}")
         budget = build.budget(budget_usd)
+        generator, at_once = None, drafting.SEARCHES
+        if model is not None:
+            drafting.require_writer(self.config, model)
+            wrap = build.caching_wrapper(self.workspace.cache, budget)
+            generator = wrap(build.generator(self.config, model, self.session.get_embedder))
+            at_once = self.config.models[model].concurrency
         examples = await asyncio.to_thread(self.session.examples)
         async with self.session.index() as opened:
             return await drafting.draft(
@@ -457,6 +463,9 @@ class AsyncVerbs:
                 language=self.config.language,
                 kinds=kinds,
                 seed=seed,
+                generator=generator,
+                model=model,
+                concurrency=at_once,
                 spent=lambda: budget.known_spent_usd,
                 progress=progress,
             )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from groundtune.build.open_index import OpenIndex
 from groundtune.common.event_loop import run_workers
 from groundtune.common.text import format_count
+from groundtune.config import Config
 from groundtune.corpus.contradictions import contradictions
 from groundtune.corpus.files import CorpusFile
 from groundtune.corpus.versions import version_pairs
@@ -21,13 +22,17 @@ from groundtune.display import Block, Displayed, Line
 from groundtune.drafting.checks import NEAR_ANOTHER, NearQuestions, fault
 from groundtune.drafting.corpus import DraftedCorpus
 from groundtune.drafting.draft import KINDS, SHARES, Draft, Kind, to_example
+from groundtune.drafting.model_drafts import ModelDrafts
 from groundtune.drafting.templates import TemplateDrafts
 from groundtune.errors import ProviderError, UsageError
+from groundtune.protocols import Generator
 from groundtune.types import Document, Example, Message, Passage, Question, Scope
 from groundtune.workflows.checking_documents import read_corpus
 
 DEPTH = 10
 """Passages in which an answer is searched for that stands elsewhere too."""
+SEARCHES = 4
+"""Searches at once, where no model limits them."""
 SAVED_SECONDS = 2.0
 """Longest time that accepted drafts are in memory alone."""
 FAILURES = 5
@@ -101,23 +106,24 @@ async def draft(
     language: str,
     kinds: Sequence[Kind] = KINDS,
     seed: int = 0,
-    make_drafter: Callable[[DraftedCorpus, "CorpusSearch"], Drafter] | None = None,
+    generator: Generator | None = None,
     model: str | None = None,
-    concurrency: int = 4,
+    concurrency: int = SEARCHES,
     spent: Callable[[], float] = lambda: 0.0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> DraftReport:
     """Draft until the file holds n examples that nobody rejected, or nothing more can be made of the documents.
 
     A file that an earlier run wrote is continued; its rows stay as they are. existing: examples of the project, which
-    no draft may repeat. make_drafter: None drafts by templates. model: its name, for the report. Raises UsageError
-    when the file holds other examples, BudgetError when the next call might exceed the budget, ProviderError when the
-    model fails; what was drafted until then is in the file.
+    no draft may repeat. generator: the model that writes; None: templates. model: its name, for the report. Raises
+    UsageError when the file holds other examples, BudgetError when the next call might exceed the budget,
+    ProviderError when the model fails; what was drafted until then is in the file.
     """
     earlier = drafted_before(target)
     corpus, search = await _open_corpus(opened, language=language, seed=seed)
-    drafter = make_drafter(corpus, search) if make_drafter else TemplateDrafts(corpus, search)
-    run = _Run(corpus, search, drafter, target, n=n, kinds=kinds, earlier=earlier, tries=bool(make_drafter))
+    drafter: Drafter = ModelDrafts(corpus, search, generator) if generator else TemplateDrafts(corpus, search)
+    limited = generator is not None
+    run = _Run(corpus, search, drafter, target, n=n, kinds=kinds, earlier=earlier, limited=limited)
     run.forbid(existing)
     progress(run.count, n)
 
@@ -141,8 +147,17 @@ async def draft(
         dropped=dict(run.dropped.most_common()),
         exhausted=tuple(run.exhausted),
         spent_usd=spent(),
-        note=None if make_drafter else WEAKER,
+        note=None if generator else WEAKER,
     )
+
+
+def require_writer(config: Config, model: str) -> None:
+    """Raise UsageError for a model that writes no questions."""
+    if model in config.models and config.models[model].kind == "quote":
+        raise UsageError(
+            f"the model {model!r} only quotes, so it cannot write questions",
+            hint="name another table under [models], or leave out --with to draft by templates",
+        )
 
 
 def drafted_before(target: Path) -> list[Example]:
@@ -225,11 +240,11 @@ class _Run:
         n: int,
         kinds: Sequence[Kind],
         earlier: Sequence[Example],
-        tries: bool,
+        limited: bool,
     ) -> None:
         self._corpus, self._search, self._drafter, self._target = corpus, search, drafter, target
         self._n = n
-        self._tries = tries
+        self._limited = limited
         self._examples = list(earlier)
         self._known = {example.id for example in earlier}
         self._near = NearQuestions(earlier, language=corpus.language)
@@ -337,4 +352,4 @@ class _Run:
 
     def _may_try(self, kind: Kind, tally: _Tally) -> bool:
         shares = sum(SHARES[other] for other in self._live)
-        return not self._tries or tally.tried < FIRST_TRIES + TRIES * self._n * SHARES[kind] / shares
+        return not self._limited or tally.tried < FIRST_TRIES + TRIES * self._n * SHARES[kind] / shares
