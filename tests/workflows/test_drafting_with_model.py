@@ -1,4 +1,4 @@
-"""Drafting with a model over real HTTP: quotes are verified, doubtful drafts dropped, calls paid once and within budget."""
+"""Drafting with a model over real HTTP: quotes are verified, doubtful drafts dropped, calls paid once."""
 
 import json
 import re

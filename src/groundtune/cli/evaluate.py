@@ -64,6 +64,7 @@ def run(
     Reports recall, nDCG and MRR by stage with 95% intervals, on the examples that have evidence (quotes with their
     source).
     """
+    from groundtune.dataset.reviewing import unreviewed_sentence
     from groundtune.project import Project
 
     if sweep + fit + (parser is not None) > 1:
@@ -74,9 +75,9 @@ def run(
         if sweep:
             rows = project.sweep(progress=output.print_note)
             if json:
-                output.print_json({"sweep": rows})
+                output.print_json({"sweep": rows, "unreviewed_sentence": unreviewed_sentence(project.examples())})
             else:
-                _show_sweep(rows)
+                _show_sweep(rows, unreviewed_sentence(project.examples()))
         elif fit:
             fitted = project.fit()
             with output.progress("calibrating") as bar:
@@ -125,7 +126,9 @@ def _show_failures(stage: "StageReport", k: int) -> None:
             )
 
 
-def _show_sweep(rows: "Sequence[SweepRow]") -> None:
+def _show_sweep(rows: "Sequence[SweepRow]", unreviewed: str | None) -> None:
+    if unreviewed:
+        output.print_line(unreviewed, style="bold")
     depths = list(rows[0].recall)
     output.show_table(
         ["passage tokens", "dense weight", "ndcg@10", *(f"recall@{depth}" for depth in depths)],
@@ -153,6 +156,8 @@ def _show_fit(fit: "WeightFit", calibration: "Calibration | Uncalibrated") -> No
     from groundtune.workflows.abstention_threshold import Uncalibrated
 
     output.print_line(f"Fusion weight {fit.dense_weight:g} fitted on {fit.train_n} train questions.")
+    if fit.unreviewed_sentence:
+        output.print_line(fit.unreviewed_sentence, style="bold")
     output.print_line(f"  nDCG@10 on the test split: {output.interval(fit.test)}")
     output.print_line(f"  with the default weight:   {output.interval(fit.test_default)}")
     if isinstance(calibration, Uncalibrated):

@@ -73,6 +73,16 @@ def merge_examples(
     )
 
 
+def replace_examples(path: Path, examples: Sequence[Example]) -> None:
+    """Write examples over the lines that hold their ids; other lines stay as they are. Raises OSError."""
+    changed = {example.id: example for example in examples}
+    lines = []
+    for line in _lines(path):
+        example = changed.get(json.loads(line).get("id", "")) if line.strip() else None
+        lines.append(line if example is None else encode_example(example))
+    write_atomic(path, encode_lines(lines))
+
+
 def freeze_splits(path: Path) -> FreezeReport:
     """Write the current split into every example that names none. Raises MissingError, ConfigError, OSError."""
     examples = {example.id: example for example in read_examples(path)}

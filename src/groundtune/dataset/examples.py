@@ -15,7 +15,8 @@ _KEYS = (
 )  # fmt: skip
 _EVIDENCE_KEYS = ("source", "quote", "start", "end")
 _SPLITS = get_args(Split)
-_STATES = ("accepted", "edited", "rejected")
+STATES = ("accepted", "edited", "rejected")
+"""What a person may decide about a draft."""
 _ROLES = ("user", "assistant")
 
 ReportProblem = Callable[[str, str], None]
@@ -279,8 +280,8 @@ def _review(value: Any, report: ReportProblem) -> Review | None:
     if not isinstance(value, dict) or not all(isinstance(value.get(key), str) for key in ("state", "by", "time")):
         report(f'"review" does not say "state", "by" and "time": {_show(value)}', hint)
         return None
-    if value["state"] not in _STATES:
-        report(f"unknown state of a review: {_show(value['state'])}", f"use one of {', '.join(_STATES)}")
+    if value["state"] not in STATES:
+        report(f"unknown state of a review: {_show(value['state'])}", f"use one of {', '.join(STATES)}")
     for key in sorted(value.keys() - {"state", "by", "time"}):
         report(f'unknown key "{key}" in the review', "known keys: state, by, time")
     return Review(value["state"], value["by"], value["time"])

@@ -93,7 +93,7 @@ class ModelDrafts:
     async def _answer(self, draft: Draft, passages: Sequence[Passage]) -> str:
         """Return what the model answers from the passages, or without any."""
         hits = tuple(Hit(passage, 1.0) for passage in passages)
-        rules = GROUNDED if hits else CLOSED
+        rules = (GROUNDED if hits else CLOSED).format(abstention=NOT_FOUND)
         asked = messages(rules=rules, kind="Question", text=draft.question, history=draft.history, hits=hits)
         reply = await self._generator.generate(Prompt(draft.question, asked, hits=hits))
         return _MARKER.sub("", reply.text)

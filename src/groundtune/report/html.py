@@ -1,4 +1,4 @@
-"""Turn the numbers of a comparison into one self-contained HTML page. Never measures, never reads a run from disk."""
+"""Turn the numbers of a comparison, or drafts to review, into one self-contained HTML page. Never measures or reads."""
 
 import html
 import json
@@ -17,6 +17,7 @@ SCRIPTS = (
     "values.js", "example.js", "report.js",
 )  # fmt: skip
 """Concatenated in this order into one script."""
+REVIEW_STYLES, REVIEW_SCRIPTS = ("report.css", "review.css"), ("base.js", "review.js")
 LARGE = ("examples", "cells", "passages")
 """Embedded separately, so that the verdict is on screen before these are parsed."""
 
@@ -43,7 +44,7 @@ def render_page(page: Mapping[str, Any]) -> str:
 
     `start` of a passage and `start` and `end` of a citation are offsets in the same document.
     """
-    style, script = _assets()
+    style, script = _assets(STYLES, SCRIPTS)
     small = {key: value for key, value in page.items() if key not in LARGE}
     values = {
         "policy": _policy(style, script),
@@ -59,10 +60,28 @@ def render_page(page: Mapping[str, Any]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset("report.html"))
 
 
+def render_review(page: Mapping[str, Any]) -> str:
+    """Return the text of a page for reviewing drafted examples; it saves the decisions as a file.
+
+    page, as plain JSON values: {"file": name of the examples file, "examples": [{"id", "kind", "input", "output",
+    "history": [{"role", "content"}], "evidence": [{"source", "before", "quote", "after"}]}]}.
+    """
+    style, script = _assets(REVIEW_STYLES, REVIEW_SCRIPTS)
+    values = {
+        "policy": _policy(style, script),
+        "title": html.escape(f"{page['file']}: groundtune review"),
+        "name": html.escape(str(page["file"])),
+        "style": style,
+        "script": script,
+        "page": _json(page),
+    }
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset("review.html"))
+
+
 @cache
-def _assets() -> tuple[str, str]:
-    style = "\n".join(map(_asset, STYLES))
-    script = "\n".join(map(_asset, SCRIPTS))
+def _assets(styles: tuple[str, ...], scripts: tuple[str, ...]) -> tuple[str, str]:
+    style = "\n".join(map(_asset, styles))
+    script = "\n".join(map(_asset, scripts))
     return style, f'"use strict";\n(() => {{\n{script}}})();\n'
 
 

@@ -12,6 +12,7 @@ from groundtune.common.event_loop import run_workers
 from groundtune.common.text import format_count
 from groundtune.config import Config
 from groundtune.config.fitted_values import MOST_RIGHT
+from groundtune.dataset.reviewing import unreviewed_sentence
 from groundtune.display import Block, Displayed, Line
 from groundtune.errors import BudgetError, GroundtuneError
 from groundtune.measure.scoring import Scorer
@@ -45,14 +46,17 @@ class Calibration(Displayed):
     n: int
     curve: tuple[OperatingPoint, ...]
     approach: str
+    unreviewed_sentence: str | None = None
+    """That nobody looked at some of the questions, which a program drafted; None if that is not so."""
 
     @property
     def sentence(self) -> str:
-        """The threshold, and what follows from it."""
+        """The threshold, what follows from it, and whether nobody looked at its questions."""
         point = self.point
-        return threshold_sentence(
+        fitted = threshold_sentence(
             self.approach, point.threshold, n=self.n, rule=self.rule, coverage=point.coverage, risk=point.risk
         )
+        return f"{fitted} {self.unreviewed_sentence}" if self.unreviewed_sentence else fitted
 
     def view(self) -> list[Block]:
         return [Line(self.sentence)]
@@ -149,10 +153,12 @@ async def calibrate(
     if ends():
         asked = len(outcomes) + len(failures)
         return Uncalibrated(f"{len(failures):,} of {asked:,} questions failed, the first: {failures[0].message}")
-    return _calibration(approach.name, outcomes, config)
+    return _calibration(approach.name, outcomes, config, unreviewed_sentence(examples))
 
 
-def _calibration(name: str, outcomes: Sequence[_Outcome], config: Config) -> Calibration | Uncalibrated:
+def _calibration(
+    name: str, outcomes: Sequence[_Outcome], config: Config, unreviewed: str | None
+) -> Calibration | Uncalibrated:
     answered = [outcome for outcome in outcomes if outcome.answered]
     if len(outcomes) < TOO_FEW:
         return Uncalibrated(f"only {len(outcomes):,} answers state a confidence, and {TOO_FEW} are needed")
@@ -163,7 +169,7 @@ def _calibration(name: str, outcomes: Sequence[_Outcome], config: Config) -> Cal
         for point in risk_coverage([each.confidence for each in answered], [each.correct for each in answered])
     ]
     point, rule = _choose(curve, answered, config)
-    return Calibration(point, rule, len(outcomes), tuple(curve), name)
+    return Calibration(point, rule, len(outcomes), tuple(curve), name, unreviewed)
 
 
 def _choose(

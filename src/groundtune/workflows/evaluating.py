@@ -10,6 +10,7 @@ from groundtune.common.text import format_count
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.config.project_file import ParserRule
+from groundtune.dataset.reviewing import unreviewed_sentence
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.ingest.access_rules import applies
@@ -51,11 +52,14 @@ class WeightFit(Displayed):
     """nDCG@10 with the fitted weight on the test split."""
     test_default: Interval
     """The same with the default weight."""
+    unreviewed_sentence: str | None = None
+    """That nobody looked at some of the questions, which a program drafted; None if that is not so."""
 
     def view(self) -> list[Block]:
         """Return the weight, and what it gains on the test split."""
         return [
             Line(f"Fusion weight {self.dense_weight:g} fitted on {self.train_n:,} train questions", "strong"),
+            *([Line(self.unreviewed_sentence, "strong")] if self.unreviewed_sentence else []),
             Table(["nDCG@10 on the test split", ""], [["fitted", self.test], ["default", self.test_default]]),
         ]
 
@@ -213,6 +217,7 @@ async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Examp
         train_ndcg=scores[best],
         test=await _fused(opened, config, test, best),
         test_default=await _fused(opened, config, test, DEFAULT_DENSE_WEIGHT),
+        unreviewed_sentence=unreviewed_sentence([*train, *test]),
     )
 
 

@@ -6,6 +6,7 @@ from groundtune.cli.lazy import APP, LazyGroup
 
 COMMANDS = {
     "draft": "Draft examples from the documents, where there are none.",
+    "review": "Accept, edit or reject drafted examples, one key each.",
     "import": "Add rows from a file in another format to the examples.",
     "stats": "Count examples by split, label and tag, and find duplicates.",
     "split": "Write each example's split into its file, so it never changes.",
@@ -24,7 +25,7 @@ app = typer.Typer(**APP, cls=_Examples, no_args_is_help=True)
 
 @app.callback()
 def _examples() -> None:
-    """Draft, import, count, split and export examples.
+    """Draft, review, import, count, split and export examples.
 
     An example is an input with its gold output, and optionally the passages that support it.
     """

@@ -41,9 +41,11 @@ def run(
     """
     from groundtune.dataset.examples import read_examples, select_split
     from groundtune.dataset.exporting import export_examples
+    from groundtune.dataset.reviewing import is_rejected
 
     text = read_config(folder).instructions if instructions else None
-    examples = [example for path in example_files(file, folder) for example in read_examples(path)]
+    read = [example for path in example_files(file, folder) for example in read_examples(path)]
+    examples = [example for example in read if not is_rejected(example)]
     chosen = select_split(examples, split) if split else examples
     exported = export_examples(chosen, cast(Any, kind), instructions=text, abstain=abstain)
     if to is not None:
@@ -59,6 +61,8 @@ def run(
     output.print_note(f"{format_count(exported.rows, 'example')}{where} as {kind}: {listed(splits)}")
     for note in exported.notes:
         output.print_note(f"  {note}")
+    if rejected := len(read) - len(examples):
+        output.print_note(f"  left out, because somebody rejected them: {format_count(rejected, 'draft')}")
     if splits["test"]:
         output.warn(f"{format_count(splits['test'], 'example')} from the test split: do not train on them")
 
