@@ -25,6 +25,7 @@ from scipy.stats import kendalltau
 from common import machine, open_index, project_folder, table
 from groundtune import build
 from groundtune.build.open_index import OpenIndex
+from groundtune.config import Config
 from groundtune.dataset.examples import read_examples
 from groundtune.measure.metrics import contains, contains_quote
 from groundtune.project import Project
@@ -84,10 +85,12 @@ def _around(passage: str, gold: str) -> str:
     return passage[start : end if end > 0 else len(passage)]
 
 
-async def scores(opened: OpenIndex, examples: Sequence[Example], quotes: int) -> dict[str, NDArray[np.float64]]:
+async def scores(
+    config: Config, opened: OpenIndex, examples: Sequence[Example], quotes: int
+) -> dict[str, NDArray[np.float64]]:
     """Return the score of every system for each question; NaN where a system was not asked."""
     found: dict[str, list[float]] = defaultdict(list)
-    quoter = build.quote_generator(opened._config, opened.embedder)
+    quoter = build.quote_generator(config, opened.embedder)
     for number, example in enumerate(examples):
         question = Question(example.input, example.history)
         for name, stage, weight in (
@@ -147,7 +150,7 @@ def report(name: str, articles: Sequence[Article], *, most: int, quotes: int, ke
             async def measure() -> list[dict[str, NDArray[np.float64]]]:
                 opened = await open_index(project)
                 try:
-                    return [await scores(opened, examples, quotes) for examples in (asked, drafted)]
+                    return [await scores(project.config, opened, examples, quotes) for examples in (asked, drafted)]
                 finally:
                     await opened.close()
 
