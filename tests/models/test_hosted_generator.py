@@ -474,6 +474,26 @@ async def test_a_prompt_that_was_cut_without_a_word(body: dict[str, Any], settin
     assert (generation.usage.input_tokens, generation.usage.usd) == (4096, None)
 
 
+@pytest.mark.parametrize(
+    ("body", "warned"),
+    [
+        ({"system_fingerprint": "b6123-9f86d08", "model": "/x/qwen3-4b.gguf"}, True),
+        ({"system_fingerprint": "b6123-9f86d08", "model": "/x/M.gguf"}, False),
+        ({"system_fingerprint": "b6123-9f86d08", "model": ""}, False),
+        ({"system_fingerprint": "fp_1", "model": "qwen3-4b-2026-01-01"}, False),
+    ],
+)
+async def test_a_server_that_answers_to_any_name_is_logged_once(
+    body: dict[str, Any], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ScriptedServer([Reply("14 days", body=body)] * 2) as server:
+        async with generator(server.base_url) as model:
+            for _ in range(2):
+                await model.generate(Prompt("q"))
+    warning = "m: llama.cpp answers to any name: the model behind it is /x/qwen3-4b.gguf"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [warning] * warned
+
+
 async def test_a_model_that_is_free_by_its_price_is_free_without_counts() -> None:
     free = {"m": {"input_per_million": 0, "output_per_million": 0}}
     with ScriptedServer(Reply("14 days", usage={})) as server:

@@ -118,6 +118,15 @@ async def test_many_at_once_are_all_answered(llama_cpp: LlamaCpp) -> None:
     assert all(reply.usage.output_tokens for reply in replies)
 
 
+async def test_the_model_behind_another_name_is_logged(
+    llama_cpp: LlamaCpp, model_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = HostedGenerator("qwen3-4b", base_url=llama_cpp.url, max_output_tokens=2, timeout_seconds=300, retries=0)
+    assert (await model.generate(GREETING)).text
+    await model.aclose()
+    assert f"qwen3-4b: llama.cpp answers to any name: the model behind it is {model_file}" in caplog.text
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 

@@ -135,6 +135,23 @@ def test_gguf_and_ollama(model_folder: Path, tmp_path: Path, converter: Path) ->
     assert sys.executable in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("module", "package"), [("sentencepiece", "sentencepiece"), ("google.protobuf", "protobuf"), ("gguf", "gguf")]
+)
+def test_a_package_that_the_converter_lacks_is_named(
+    model_folder: Path, tmp_path: Path, converter: Path, module: str, package: str
+) -> None:
+    script = f"raise ModuleNotFoundError(\"No module named '{module}'\")"
+    (converter / "convert_hf_to_gguf.py").write_text(script)
+    with pytest.raises(MissingError, match=f"needs the package {package}") as caught:
+        export(model_folder, "gguf", tmp_path / "out.gguf")
+    assert caught.value.hint == f"{sys.executable} -m pip install {package}"
+    (converter / "requirements.txt").write_text(package)
+    with pytest.raises(MissingError) as caught:
+        export(model_folder, "gguf", tmp_path / "out.gguf")
+    assert caught.value.hint == f"{sys.executable} -m pip install -r {converter}/requirements.txt"
+
+
 def test_without_llama_cpp_it_says_how_to_get_it(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

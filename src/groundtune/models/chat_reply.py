@@ -28,6 +28,8 @@ class ChatReply:
     usage: Usage = field(default_factory=dict)
     """Token counts as reported; empty when there are none."""
     fingerprint: str = ""
+    model: str = ""
+    """Model that answered, by its own name; empty when the server does not say."""
     unfinished: bool = False
     """Whether it ends inside a thought, so that there is no answer."""
     unmarked: bool = False
@@ -53,6 +55,7 @@ class ReplyReader:
         self._tool = ""
         self._usage: Usage = {}
         self._fingerprint = ""
+        self._model = ""
         self._tokens: list[ScoredToken] = []
 
     def add(self, answer: object) -> str:
@@ -61,6 +64,7 @@ class ReplyReader:
             return ""
         self._usage = {**self._usage, **_usage(answer)}
         self._fingerprint = str(answer.get("system_fingerprint") or self._fingerprint)
+        self._model = _string(answer.get("model")) or self._model
         message = _message(answer)
         if message is None:
             return ""
@@ -85,6 +89,7 @@ class ReplyReader:
             self._tool,
             self._usage,
             self._fingerprint,
+            self._model,
             separated.unfinished,
             separated.unmarked,
             tuple(self._tokens),

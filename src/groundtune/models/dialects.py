@@ -52,6 +52,10 @@ class Server:
     """How to raise its context window; empty for a provider, which decides itself."""
     own_tuning_api: str
     """Where its fine-tuning jobs are, if they are not as OpenAI's; else empty."""
+    fingerprint: str
+    """Regular expression of the `system_fingerprint` by which its replies are known; empty when there is none."""
+    any_name: bool
+    """Whether it serves one model, and answers with it whatever name is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +151,6 @@ def _server(row: Mapping[str, Any]) -> Server:
         row.get("start", ""),
         row.get("context", ""),
         row.get("own_tuning_api", ""),
+        row.get("fingerprint", ""),
+        row.get("any_name", False),
     )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -15,7 +16,7 @@ from groundtune.errors import ProviderError
 from groundtune.models.budget import mark_output_received
 from groundtune.models.chat_reply import ChatReply, ReplyReader, begins_reply
 from groundtune.models.connection import Connection, ConnectionOptions, server_at
-from groundtune.models.dialects import dialects
+from groundtune.models.dialects import Server, dialects
 from groundtune.models.reasoning import begins_as_thought
 from groundtune.models.refused_parameters import Alternatives
 from groundtune.models.repetition import LOOP_CHARACTERS, REPETITION, end_before_loop
@@ -192,6 +193,7 @@ class HostedGenerator:
             reasoning_tokens=tokens.reasoning,
         )
         self._warn_if_free()
+        self._warn_if_other_model(reply)
         self._is_unmarked = self._is_unmarked or reply.unmarked
         cut = self._limit(tokens) if _ended(reply, "cut") else None
         if cut and (end := end_before_loop(reply.text or reply.reasoning, shortest=LOOP_CHARACTERS)):
@@ -260,15 +262,25 @@ class HostedGenerator:
     def _warnings(self, tokens: TokenUsage, reply: ChatReply) -> tuple[str, ...]:
         if tokens.read_least is None:
             return ()
-        server = server_at(self._connection.base_url)
-        if reply.fingerprint == "fp_ollama":
-            server = next(each for each in dialects().servers if each.name == "Ollama")
+        server = self._server(reply)
         known = server.context if server else ""
         others = "; ".join(f"{each.name}: {each.context}" for each in dialects().servers if each.context)
         return (
             f"the server counted {tokens.input:,} prompt tokens, but at least {tokens.read_least:,} were sent: "
             f"it cut the prompt without a word ({known or others})",
         )
+
+    def _server(self, reply: ChatReply) -> Server | None:
+        """Return the kind of server, by its reply or its address; None when neither tells."""
+        known = (each for each in dialects().servers if each.fingerprint)
+        told = next((each for each in known if re.fullmatch(each.fingerprint, reply.fingerprint)), None)
+        return told or server_at(self._connection.base_url)
+
+    def _warn_if_other_model(self, reply: ChatReply) -> None:
+        """Log once that a server with one model answered to another name."""
+        server = self._server(reply)
+        if server and server.any_name and reply.model and self.name.casefold() not in reply.model.casefold():
+            self._warn("model", f"{server.name} answers to any name: the model behind it is {reply.model}")
 
     def _warn_if_free(self) -> None:
         if "response_format" in self._connection.refused:

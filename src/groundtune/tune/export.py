@@ -5,6 +5,7 @@ The artifact is verified first: a model that failed its parity gate, or whose fi
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,9 @@ CONVERTER = "convert_hf_to_gguf.py"
 PLACES = ("llama.cpp", "src/llama.cpp", "git/llama.cpp")
 """Usual places of llama.cpp under the home folder."""
 CLONE = "git clone https://github.com/ggml-org/llama.cpp ~/llama.cpp && pip install -r ~/llama.cpp/requirements.txt"
+PACKAGES = {"google": "protobuf"}
+"""Modules that the converter imports, whose package has another name."""
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w-]+)")
 GGUF = "model.gguf"
 TEMPLATE = "chat_template.jinja"
 MARK = "groundtune-{}"
@@ -43,8 +47,8 @@ def export(folder: Path, to: ExportFormat, target: Path) -> Path:
 
     adapter: PEFT's files, for vLLM with `--enable-lora`. merged: safetensors in the base model's precision. ollama:
     GGUF with a Modelfile, for `ollama create`. Raises TuneError for a model that must not be used or cannot be
-    exported, and when the target cannot be written; MissingError if llama.cpp's converter is not found. Partial output
-    is deleted.
+    exported, and when the target cannot be written; MissingError if llama.cpp's converter, or a package that it needs,
+    is not found. Partial output is deleted.
     """
     artifact = read_artifact(folder)
     if not can_export(artifact):
@@ -118,11 +122,22 @@ def find_converter() -> Path:
 
 def _convert(merged: Path, target: Path) -> None:
     """Convert to GGUF in the precision of the weights; quantising further is left to llama.cpp."""
-    words = [sys.executable, str(find_converter()), str(merged), "--outfile", str(target), "--outtype", "auto"]
+    converter = find_converter()
+    words = [sys.executable, str(converter), str(merged), "--outfile", str(target), "--outtype", "auto"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode or not target.is_file():
+        if missing := _MISSING.search(done.stderr):
+            raise _missing_package(missing[1], converter)
         output = " ".join((done.stderr or done.stdout).split())[-400:]
         raise TuneError(f"{CONVERTER} failed: {output}", hint=f"run it yourself: {' '.join(words[:3])}")
+
+
+def _missing_package(module: str, converter: Path) -> MissingError:
+    """Return the error of a converter that cannot import a module: the part of a dotted name before the first dot."""
+    requirements = converter.with_name("requirements.txt")
+    package = PACKAGES.get(module, module)
+    what = f"-r {requirements}" if requirements.exists() else package
+    return MissingError(f"{CONVERTER} needs the package {package}", hint=f"{sys.executable} -m pip install {what}")
 
 
 def _ollama(merged: Path, target: Path) -> None:
