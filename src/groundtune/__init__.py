@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.distilling import DistillationReport
     from groundtune.workflows.drafting import DraftReport
     from groundtune.workflows.estimating import Estimate
-    from groundtune.workflows.evaluating import SweepRow, WeightFit
+    from groundtune.workflows.evaluating import ParserTrial, SweepRow, WeightFit
     from groundtune.workflows.judging import JudgeAgreement
     from groundtune.workflows.reporting import Report
 
@@ -143,7 +143,7 @@ _MODULES = {
     "workflows.distilling": "DistillationReport",
     "workflows.drafting": "DraftReport",
     "workflows.estimating": "Estimate",
-    "workflows.evaluating": "SweepRow WeightFit",
+    "workflows.evaluating": "ParserTrial SweepRow WeightFit",
     "workflows.judging": "JudgeAgreement",
     "workflows.reporting": "Report",
 }
@@ -204,6 +204,7 @@ __all__ = [
     "OperatingPoint",
     "ParseError",
     "ParsedDocument",
+    "ParserTrial",
     "Passage",
     "PreflightFinding",
     "PreflightReport",

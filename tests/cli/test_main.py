@@ -84,7 +84,8 @@ def test_every_command_has_help_and_json_and_takes_the_project_in_the_same_way(w
     assert command.help
     assert "--json" in options
     makes_a_folder = words in (("init",), ("demo",))
-    assert ("FOLDER" in arguments, {"-C", "--project"} <= options) == (makes_a_folder, not makes_a_folder)
+    in_a_project = not makes_a_folder and words != ("models", "get")  # which is for all projects
+    assert ("FOLDER" in arguments, {"-C", "--project"} <= options) == (makes_a_folder, in_a_project)
 
 
 @pytest.mark.parametrize("words", [(), ("examples",), ("models",), *COMMANDS], ids=" ".join)
@@ -127,9 +128,9 @@ def test_a_project_folder_as_an_argument_is_refused_with_the_option(
 
 def test_unknown_sub_commands_and_misplaced_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert error(capsys, "examples", "sats") == (
-        "error: unknown command 'sats'; did you mean 'stats'? hint: use one of import, stats, split, export"
+        "error: unknown command 'sats'; did you mean 'stats'? hint: use one of draft, review, import, stats, split, export"
     )
-    assert "use one of list, show, check, adopt, export, remove, seen" in error(capsys, "models", "delete", "x")
+    assert "use one of get, list, show, check, adopt, export, remove, seen" in error(capsys, "models", "delete", "x")
     for words in (["models", "-C", "x", "show", "y"], ["examples", "-C", "x", "stats"], ["-C", "x", "ask", "y"]):
         assert "option -C must follow the command" in error(capsys, *words)
     assert "Missing argument 'ID'" in error(capsys, "models", "show")

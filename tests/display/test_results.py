@@ -194,8 +194,8 @@ def test_evaluate_shows_every_stage_and_the_failures() -> None:
     miss = Miss("q1", "<Where?>", "a.md", "here", None, "ranked too low", ())
     causes: dict[Any, float] = {"ranked too low": 1.0, "no access": 0.0}
     stages = (
-        StageReport("dense", {"mrr": MEAN}, (), 0, 4, {}),
-        StageReport("fused", {"mrr": MEAN}, (miss,), 1, 4, causes),
+        StageReport("dense", {"mrr": MEAN}, {}, (), 0, 4, {}),
+        StageReport("fused", {"mrr": MEAN}, {}, (miss,), 1, 4, causes),
     )
     report = RetrievalReport(10, 4, 0, stages)
     assert lines(report) == [

@@ -30,7 +30,7 @@ VERBS = {
     "tune": "Train the model described by [tune.NAME] in the project file.",
     "distil": "Label inputs with a strong approach to create training examples.",
     "models": "List, inspect, check, adopt, export or remove trained models.",
-    "demo": "Prompt, retrieve, fine-tune or combine? Find out on an example project, offline.",
+    "demo": "Prompt, retrieve or fine-tune? Find out on an example.",
 }
 """Maps each verb to its line in `groundtune --help`; the module of the same name has the rest."""
 

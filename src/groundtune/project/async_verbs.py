@@ -221,7 +221,11 @@ class AsyncVerbs:
 
     @on_project_loop
     async def atry_parser(self, parser: str, include: Sequence[str] = ("**/*",)) -> evaluating.ParserTrial:
-        """Read matching documents with another parser, and compare what is found. Does not change the index."""
+        """Read matching documents with another parser, and compare what is found. Does not change the index.
+
+        include: patterns of documents, as in `[[documents.parsers]]`. Raises MissingError for an unknown parser, and
+        UsageError when no example has evidence in such a document.
+        """
         examples = await self._examples()
         async with self.session.index() as opened:
             with tempfile.TemporaryDirectory(prefix="groundtune-parser-") as scratch:
