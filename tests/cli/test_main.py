@@ -128,7 +128,8 @@ def test_a_project_folder_as_an_argument_is_refused_with_the_option(
 
 def test_unknown_sub_commands_and_misplaced_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert error(capsys, "examples", "sats") == (
-        "error: unknown command 'sats'; did you mean 'stats'? hint: use one of draft, review, import, stats, split, export"
+        "error: unknown command 'sats'; did you mean 'stats'? "
+        "hint: use one of draft, review, import, stats, split, export"
     )
     assert "use one of get, list, show, check, adopt, export, remove, seen" in error(capsys, "models", "delete", "x")
     for words in (["models", "-C", "x", "show", "y"], ["examples", "-C", "x", "stats"], ["-C", "x", "ask", "y"]):
