@@ -46,15 +46,17 @@ max_output_tokens = 64
 [tune.closed_book]
 kind = "lora"
 base = "{MODEL}"
+max_minutes = 2
 epochs = 4
 accumulate = 1
 learning_rate = 1e-3
 
 # Trained on questions with the passages that the search finds: what it learns is to
-# answer from them. One epoch is what a demo has time for.
+# answer from them. A demo has time for a few minutes of it.
 [tune.over_passages]
 kind = "lora"
 base = "{MODEL}"
+max_minutes = 5
 context = "retrieved"
 epochs = 1
 accumulate = 1
@@ -81,8 +83,7 @@ def run(
 
     find_builtin_model(MODEL)
     _copy(EXAMPLE, folder)
-    with (folder / PROJECT_FILE).open("a", encoding="utf-8") as file:
-        file.write(TABLES)
+    _add_model(folder)
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
         summary = _demonstrate(folder)
     if json:
@@ -136,6 +137,18 @@ def _copy(example: str, folder: Path) -> None:
         raise UsageError(f"{folder} is not empty and is not a demo project", hint="groundtune demo NEW-FOLDER")
     ignored = shutil.ignore_patterns(".groundtune", "__pycache__", "sources", "make_binaries.py")
     shutil.copytree(source, folder, ignore=ignored, dirs_exist_ok=True)
+
+
+def _add_model(folder: Path) -> None:
+    """Add the model and its trainings, and leave out the examples of people with more access than everyone.
+
+    What a model was trained on it may tell anybody, so that only they could use it.
+    """
+    with (folder / PROJECT_FILE).open("a", encoding="utf-8") as file:
+        file.write(TABLES)
+    examples = folder / "examples.jsonl"
+    rows = examples.read_text(encoding="utf-8").splitlines(keepends=True)
+    examples.write_text("".join(row for row in rows if not json_text.loads(row).get("groups")), encoding="utf-8")
 
 
 def _name(file: Path) -> str | None:
