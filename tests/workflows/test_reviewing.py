@@ -6,6 +6,8 @@ import pty
 import select
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +167,8 @@ def test_keys_in_a_real_terminal(file: Path) -> None:
         while "q quit" not in shown.partition(waited)[2]:
             assert select.select([mine], [], [], 120)[0], f"nothing more is shown after {shown!r}"
             shown += os.read(mine, 4096).decode()
+        while termios.tcgetattr(mine)[3] & termios.ICANON:  # a key pressed before it reads keys is lost
+            time.sleep(0.01)
         os.write(mine, key)
     assert process.wait(timeout=60) == 0
     os.close(mine)
