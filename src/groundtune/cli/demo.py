@@ -46,7 +46,7 @@ max_output_tokens = 64
 [tune.closed_book]
 kind = "lora"
 base = "{MODEL}"
-max_minutes = 2
+max_minutes = 4
 epochs = 4
 accumulate = 1
 learning_rate = 1e-3
@@ -56,7 +56,7 @@ learning_rate = 1e-3
 [tune.over_passages]
 kind = "lora"
 base = "{MODEL}"
-max_minutes = 5
+max_minutes = 6
 context = "retrieved"
 epochs = 1
 accumulate = 1
