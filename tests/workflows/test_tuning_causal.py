@@ -100,7 +100,7 @@ def test_dpo_from_edits_to_a_served_model(base: Path, tmp_path: Path, call: Call
     project_file.write_text(f'instructions = "Be brief."\n{project_file.read_text()}')
     code, _, err = call("ask", "-a", "tuned", "blue 2")
     assert code == 3
-    assert "tuned was trained with instructions, labels or a schema that differ" in err
+    assert "tuned was trained with instructions, a prompt, labels or a schema that differ" in err
 
 
 def assert_asked_as_trained(root: Path, row: dict[str, Any]) -> None:
