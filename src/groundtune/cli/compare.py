@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, Primary, ProjectFolder, Require
+from groundtune.cli.options import BudgetUsd, Json, Primary, ProjectFolder, Require
 from groundtune.cli.report import print_report
-from groundtune.errors import BudgetError, UsageError
+from groundtune.errors import BudgetError
 from groundtune.types import Split
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ def run(
     split: Annotated[Split, typer.Option(help="Split of the examples to use.")] = "test",
     primary: Primary = None,
     require: Require = None,
-    budget_usd: Annotated[
-        float | None,
-        typer.Option("--budget-usd", metavar="USD", help="Stop before spending more than this, in US dollars."),
-    ] = None,
+    budget_usd: BudgetUsd = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Estimate tokens, cost and time; run nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run instead of resuming a matching one.")] = False,
     folder: ProjectFolder = Path(),
@@ -45,8 +42,6 @@ def run(
     from groundtune.workflows.reporting import Condition
 
     conditions = [Condition.parse(text) for text in require or ()]
-    if budget_usd is not None and not budget_usd >= 0:
-        raise UsageError(f"--budget-usd must be 0 or more, not {budget_usd:g}")
     with Project.open(folder) as project:
         if estimate:
             _show_estimate(project.estimate(approaches=approach, split=split), json=json)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, ProjectFolder
+from groundtune.cli.options import BudgetUsd, Json, ProjectFolder
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 
@@ -32,10 +32,7 @@ def run(
             "must always reach it.",
         ),
     ] = 0.9,
-    budget_usd: Annotated[
-        float | None,
-        typer.Option("--budget-usd", metavar="USD", help="Stop before spending more than this, in US dollars."),
-    ] = None,
+    budget_usd: BudgetUsd = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:

@@ -59,6 +59,18 @@ def filters(texts: Sequence[str] | None) -> dict[str, list[str]]:
     return values
 
 
+def _budget(value: float | None) -> float | None:
+    if value is not None and not value >= 0:
+        raise UsageError(f"--budget-usd must be 0 or more, not {value:g}")
+    return value
+
+
+BudgetUsd = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-usd", metavar="USD", help="Stop before spending more than this, in US dollars.", callback=_budget
+    ),
+]
 Primary = Annotated[
     str | None,
     typer.Option("--primary", metavar="SCORE", help="Score that decides the verdict.", show_default="set by the task"),

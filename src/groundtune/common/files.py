@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ def digest_file(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hex digits, reading it in chunks. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sampled_blocks(path: Path) -> Iterator[bytes]:
+    """Yield 64 evenly spaced blocks of 4,096 bytes: they tell files apart whose gigabytes take long to hash."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for number in range(64):
+            file.seek(number * size // 64)
+            yield file.read(4096)
 
 
 def unused_folder(folder: Path) -> Path:

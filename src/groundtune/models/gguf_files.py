@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from groundtune.common.files import read_json, write_json
+from groundtune.common.files import read_json, sampled_blocks, write_json
 from groundtune.common.text import one_line
 from groundtune.common.user_cache import user_cache
 from groundtune.errors import GroundtuneError, MissingError, need
@@ -31,8 +31,6 @@ FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3")
 MANIFEST, WEIGHTS = "manifest.json", "transformers"
 FORMAT = 1
 """Version of the layout of a converted model; another one is converted again."""
-SAMPLES, SAMPLE_BYTES = 64, 4096
-"""Evenly spaced blocks that tell files of equal size apart, as hashing gigabytes takes seconds."""
 SPLIT_LIKE_GPT2 = ("default", "gpt-2", "")
 """Rules for splitting text before it is tokenised that `transformers` follows without being told."""
 HINT = f"use a file of these families: {', '.join(FAMILIES)}; or the folder with the model's original weights"
@@ -123,12 +121,9 @@ def _writing(folder: Path) -> Iterator[Path | None]:
 
 
 def _digest(file: Path) -> str:
-    size = file.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with file.open("rb") as data:
-        for number in range(SAMPLES):
-            data.seek(number * size // SAMPLES)
-            digest.update(data.read(SAMPLE_BYTES))
+    digest = hashlib.sha256(str(file.stat().st_size).encode())
+    for block in sampled_blocks(file):
+        digest.update(block)
     return f"gguf-{digest.hexdigest()[:32]}"
 
 

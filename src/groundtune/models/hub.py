@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundtune.common.files import sampled_blocks
 from groundtune.common.text import format_count, one_line
 from groundtune.errors import GroundtuneError, MissingError, need
 from groundtune.models import gguf_files
@@ -31,8 +32,6 @@ NOT_HASHED = {"trainer_state.json", "artifact.json"}
 """Files excluded from the digest, because they only record the training run."""
 TENSOR_BYTES = 256
 """Bytes hashed at the start and in the middle of each tensor."""
-BLOCKS = 64
-"""Evenly spaced blocks of 4096 bytes that are hashed in a weights file that is not safetensors."""
 _WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
@@ -185,7 +184,5 @@ def _add_tensors(digest: "hashlib._Hash", path: Path) -> None:
 def _add_blocks(digest: "hashlib._Hash", path: Path) -> None:
     size = path.stat().st_size
     digest.update(f"{path.name}{size}".encode())
-    with path.open("rb") as file:
-        for number in range(BLOCKS):
-            file.seek(number * size // BLOCKS)
-            digest.update(file.read(4096))
+    for block in sampled_blocks(path):
+        digest.update(block)

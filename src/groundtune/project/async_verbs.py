@@ -16,7 +16,7 @@ from groundtune.build.task import score_names
 from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
 from groundtune.config import PROJECT_FILE, Config, load_config
-from groundtune.config.fitted_values import Fitted, write_fitted
+from groundtune.config.fitted_values import Fitted
 from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
 from groundtune.drafting.draft import KINDS, Kind
@@ -48,6 +48,7 @@ from groundtune.workflows import (
 )
 from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
+from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.ingesting import ingest, remove_gone
 from groundtune.workspace import Workspace
 
@@ -55,7 +56,7 @@ Filters = Mapping[str, str | Sequence[str]]
 
 
 LOCK_SECONDS = 10.0
-"""How long to wait for another command that changes the models or the settings."""
+"""How long to wait for another command that changes the models."""
 
 
 def ignore(*_: object) -> None:
@@ -565,8 +566,7 @@ class AsyncVerbs:
         return await asyncio.to_thread(self.examples)
 
     async def _save_fitted(self, **values: Any) -> None:
-        with self.workspace.lock("settings", timeout_seconds=LOCK_SECONDS):
-            write_fitted(self.workspace.fitted, replace(self.fitted, **values))
+        update_fitted(self.workspace, lambda fitted: replace(fitted, **values))
         await self.session.invalidate()
 
 

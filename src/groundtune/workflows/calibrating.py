@@ -17,7 +17,7 @@ from groundtune.build.resources import Resources
 from groundtune.build.task import scorer
 from groundtune.common.files import digest_text
 from groundtune.config import Config
-from groundtune.config.fitted_values import Fitted, FittedThreshold, read_fitted, write_fitted
+from groundtune.config.fitted_values import Fitted, FittedThreshold, read_fitted
 from groundtune.decide.wording import join_names
 from groundtune.measure.scoring import Scorer
 from groundtune.protocols import HasThreshold
@@ -32,10 +32,8 @@ from groundtune.workflows.abstention_threshold import (
     threshold_sentence,
 )
 from groundtune.workflows.comparison_basis import settings
+from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workspace import Workspace
-
-LOCK_SECONDS = 10.0
-"""How long to wait for another command that changes the fitted values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +204,7 @@ def save_thresholds(
     }
     if not chosen:
         return read_fitted(workspace.fitted)
-    with workspace.lock("settings", timeout_seconds=LOCK_SECONDS):
-        before = read_fitted(workspace.fitted)
-        fitted = replace(before, thresholds={**before.thresholds, **chosen})
-        write_fitted(workspace.fitted, fitted)
-    return fitted
+    return update_fitted(workspace, lambda before: replace(before, thresholds={**before.thresholds, **chosen}))
 
 
 def _fitted_threshold(calibration: Calibration, basis: str) -> FittedThreshold:

@@ -5,6 +5,7 @@ What a choice was made on is kept with it, and a comparison chooses again when t
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -21,12 +22,13 @@ from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
 from groundtune.common.text import format_count
 from groundtune.config import Config
-from groundtune.config.fitted_values import Fitted, FittedPrompt, read_fitted, write_fitted
+from groundtune.config.fitted_values import Fitted, FittedPrompt
 from groundtune.decide.wording import join_names
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError
 from groundtune.measure.scoring import Scorer
 from groundtune.types import Example
-from groundtune.workflows.calibrating import LOCK_SECONDS, answer_conditions, sampled_ids
+from groundtune.workflows.calibrating import answer_conditions, sampled_ids
+from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workspace import Workspace
 
 TOO_FEW = 10
@@ -138,7 +140,7 @@ async def choose_prompts(
         n = len(scores[chosen])
         means = {each: fmean(values) for each, values in scores.items()}
         choice = FittedPrompt(chosen, n, _deciding_score(config), means, made_for(config, wording, table), plan.basis)
-        fitted = _save(workspace, name, choice)
+        fitted = update_fitted(workspace, partial(_with_choice, name, choice))
     return fitted, reasons
 
 
@@ -202,13 +204,8 @@ def _best(config: Config, scores: Mapping[str, Sequence[float]]) -> str:
     return usual if usual in best else best[0]
 
 
-def _save(workspace: Workspace, name: str, choice: FittedPrompt) -> Fitted:
-    """Add the choice of one approach to the fitted values of the project; return all fitted values."""
-    with workspace.lock("settings", timeout_seconds=LOCK_SECONDS):
-        before = read_fitted(workspace.fitted)
-        fitted = replace(before, prompts={**before.prompts, name: choice})
-        write_fitted(workspace.fitted, fitted)
-    return fitted
+def _with_choice(name: str, choice: FittedPrompt, fitted: Fitted) -> Fitted:
+    return replace(fitted, prompts={**fitted.prompts, name: choice})
 
 
 def with_prompts(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, ProjectFolder
+from groundtune.cli.options import BudgetUsd, Json, ProjectFolder
 from groundtune.errors import BudgetError, UsageError
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def run(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another number draws another sample.")] = 0,
-    budget_usd: Annotated[
-        float | None,
-        typer.Option("--budget-usd", metavar="USD", help="Stop before spending more than this, in US dollars."),
-    ] = None,
+    budget_usd: BudgetUsd = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
@@ -56,8 +53,6 @@ def run(
 
     if unknown := [name for name in kind or () if name not in KINDS]:
         raise UsageError(f"unknown kind {unknown[0]!r}", hint=f"use one of {', '.join(KINDS)}")
-    if budget_usd is not None and not budget_usd >= 0:
-        raise UsageError(f"--budget-usd must be 0 or more, not {budget_usd:g}")
     with Project.open(folder) as project:
         done = _draft(project, to, n=n, model=with_, kinds=kind or KINDS, seed=seed, budget_usd=budget_usd)
     if json:
