@@ -78,6 +78,8 @@ class ParserTrial(Displayed):
     """The same questions after this parser read the files: those whose evidence is in these files."""
     difference: Interval
     """nDCG with this parser minus nDCG without it, question by question."""
+    unreviewed_sentence: str | None = None
+    """That nobody looked at some of the questions, which a program drafted; None if that is not so."""
 
     @property
     def sentence(self) -> str:
@@ -99,6 +101,7 @@ class ParserTrial(Displayed):
         blocks: list[Block] = [
             Table(["", *self.own.metrics, "evidence not in the text"], rows),
             Line(self.sentence, "strong"),
+            *([Line(self.unreviewed_sentence, "strong")] if self.unreviewed_sentence else []),
         ]
         failed = [[source, reason] for source, reason in self.failed.items()]
         if failed:
@@ -157,6 +160,7 @@ async def try_parser(
         difference=bootstrap_mean(
             [other.by_question[example] - value for example, value in own.by_question.items()], bounds=(-1.0, 1.0)
         ),
+        unreviewed_sentence=unreviewed_sentence(affected),
     )
 
 

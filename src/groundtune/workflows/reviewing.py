@@ -80,7 +80,7 @@ def review(
             if was_decided:
                 replace_examples(path, [drafts[at]])
                 decided -= 1
-        elif key in "aer" and (decision := _decision(draft, key, by, edit)):
+        elif key in ("a", "e", "r") and (decision := _decision(draft, key, by, edit)):
             replace_examples(path, [decide(draft, decision)])
             places.append((at, True))
             at, decided = at + 1, decided + 1
