@@ -79,9 +79,11 @@ def train(
                 bars.append(stack.enter_context(output.progress(f"training {name}")))
 
         def step(now: "TrainingStep") -> None:
-            loss = "" if now.loss is None else f"loss {now.loss:.4f}  "
-            figures = "  ".join(f"{key} {value:.3f}" for key, value in now.metrics.items())
-            bars[0].update(now.step, total=now.steps or None, now=now.note or loss + figures)
+            loss = "" if now.loss is None else f"loss {now.loss:.4f}"
+            bars[0].update(now.step, total=now.steps or None, now=now.note or loss)
+            if now.metrics:  # on the validation split
+                figures = ", ".join(f"{key} {value:.3f}" for key, value in now.metrics.items())
+                output.print_note(f"{now.note or f'epoch {now.epoch:.0f}'}: {figures}")
 
         return project.tune(name, allow_truncation=allow_truncation, fresh=fresh, on_preflight=begin, progress=step)
 
@@ -108,9 +110,12 @@ def _train(project: "Project", name: str, allow_truncation: int | None, *, fresh
             output.print_json({"preflight": reports[0]})
         return 1
     except KeyboardInterrupt:
-        output.print_note(f"stopped; groundtune tune {name} resumes it")
         if isinstance(training_kind(project.config.tune[name].kind), ControlsJobs):
+            output.print_note(f"stopped; groundtune tune {name} resumes it")
             output.print_note(f"the job is still running at the provider; groundtune tune {name} --job cancel stops it")
+        else:
+            stopping = "stopping: the training finishes its step, saves it and ends"
+            output.print_note(f"{stopping}; groundtune tune {name} resumes it")
         raise
     reused = artifact.id in before
     made = [other for other in project.artifacts() if other.name == name and other.id not in (*before, artifact.id)]

@@ -79,10 +79,11 @@ class LoraConfig(TrainingConfig):
     mode: Literal["lora", "qlora", "full", "dpo"] = "lora"
     context: Literal["none", "retrieved"] = "none"
     """retrieved: train on passages from the project's own retriever, for the approach `hybrid`."""
-    epochs: Epochs = 3
+    epochs: Epochs | None = None
+    """None: chosen from the number of rows, as are `learning_rate` and `accumulate`."""
     learning_rate: LearningRate | None = None
     batch_size: Annotated[int, Field(ge=1)] = 4
-    accumulate: Annotated[int, Field(ge=1)] = 4
+    accumulate: Annotated[int, Field(ge=1)] | None = None
     """Gradient accumulation: batches per optimiser step."""
     packing: bool = False
     patience: Annotated[int, Field(ge=1)] = 2

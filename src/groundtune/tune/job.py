@@ -142,6 +142,8 @@ class Bounds:
     memory_mb: float | None
     usd: float | None
     note: str = ""
+    steps: int | None = None
+    """Optimiser steps, if the trainer decides them."""
 
 
 ProgressCallback = Callable[[TrainingStep], None]

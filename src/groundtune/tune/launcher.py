@@ -17,8 +17,8 @@ POLL_SECONDS = 0.25
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000"}
 """Wait policy of OpenMP threads, unless the environment sets one. An encoder step on two cores takes 0.33 s, as with
 the default, and 1.2 s instead of 2.4 s beside three busy processes; without the second variable, 0.39 s and 1.0 s."""
-STOP_SECONDS = 10.0
-"""Seconds that a stopped training run may take to write its checkpoint."""
+STOP_SECONDS = 120.0
+"""Seconds that a stopped training run may take to finish its step and write its checkpoint."""
 
 
 async def launch_training(

@@ -6,6 +6,7 @@ The merged model has the precision in which the base model is stored, never 4 bi
 import gc
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def _details(plan: LoraPlan, state: TrainingState, tokenizer: Any) -> dict[str, 
         "base_dtype": plan.base.dtype,
         "trained_in": "bfloat16" if plan.bfloat16 else plan.dtype,
         "device": plan.device,
-        "learning_rate": plan.recipe.learning_rate,
+        "schedule": asdict(plan.recipe.schedule),
         "before": dict(state.before),
         "history": state.history,
         "best_step": state.best_step,

@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,8 @@ from groundtune.tune.base_model import Base, find_base, load_tokenizer, model_en
 from groundtune.tune.job import Job, TrainingRow, TuneError
 from groundtune.tune.lora.frozen_clock import freeze_clock, reads_clock
 from groundtune.tune.lora.loss_mask import ChatFormat, EncodedChat, encode, find_chat_format
+from groundtune.tune.lora.schedule import Schedule, choose_schedule
 
-RATES = {"lora": 2e-4, "qlora": 2e-4, "full": 2e-5, "dpo": 1e-5}
-"""Learning rates; adapters take about ten times those of full training."""
 WIDE = 512
 """Minimum hidden size at which bfloat16 is faster on a CPU."""
 NOT_COMPARED = {"max_minutes", "device"}
@@ -28,10 +27,8 @@ class Recipe:
     """The table [tune.NAME] with the trainer's own defaults."""
 
     mode: str
-    epochs: int
-    learning_rate: float
+    schedule: Schedule
     batch_size: int
-    accumulate: int
     packing: bool
     patience: int
     rank: int
@@ -73,16 +70,25 @@ class LoraPlan:
     """Digest of rows, settings and base model; a checkpoint with a different one is not resumed."""
 
 
-def read_recipe(job: Job) -> Recipe:
+def read_recipe(job: Job, *, rows: int, width: int) -> Recipe:
+    """Return the job's settings, completed. rows: of the train split; width: hidden size of the base model."""
     settings = {key: value for key, value in job.settings.items() if value is not None}
     mode = str(settings.get("mode", "lora"))
-    rank = int(settings.get("rank", 16))
+    rank, batch_size, gpus = (
+        int(settings.get(key, value)) for key, value in (("rank", 16), ("batch_size", 4), ("gpus", 1))
+    )
+    schedule = choose_schedule(
+        rows,
+        mode=mode,
+        width=width,
+        batch_size=batch_size,
+        gpus=gpus,
+        **{key: settings.get(key) for key in ("epochs", "accumulate", "learning_rate")},
+    )
     return Recipe(
         mode=mode,
-        epochs=int(settings.get("epochs", 3)),
-        learning_rate=float(settings.get("learning_rate", RATES[mode])),
-        batch_size=int(settings.get("batch_size", 4)),
-        accumulate=int(settings.get("accumulate", 4)),
+        schedule=schedule,
+        batch_size=batch_size,
         packing=bool(settings.get("packing", False)),
         patience=int(settings.get("patience", 2)),
         rank=rank,
@@ -91,7 +97,7 @@ def read_recipe(job: Job) -> Recipe:
         max_tokens=settings.get("max_tokens"),
         allow_truncation=int(settings.get("allow_truncation", 0)),
         max_minutes=settings.get("max_minutes"),
-        gpus=int(settings.get("gpus", 1)),
+        gpus=gpus,
         device=settings.get("device"),
     )
 
@@ -102,17 +108,17 @@ def prepare(job: Job) -> LoraPlan:
     Raises MissingError if the base model, the extra or the device is missing; TuneError for rows that cannot be trained
     on.
     """
-    recipe = read_recipe(job)
     for module in ("torch", "transformers", "peft", "trl", "datasets", "accelerate"):
         need(module, extra="local")
-    device = choose_device(recipe.device)
-    if recipe.mode == "qlora":
+    device = choose_device(job.settings.get("device"))
+    if job.settings.get("mode") == "qlora":
         _check_four_bit(device)
-    base = find_base(job.base)
+    base, rows = find_base(job.base), job.rows("train")
+    width = base.config.get_text_config().hidden_size
+    recipe = read_recipe(job, rows=len(rows), width=width)
     tokenizer, frozen_date = trained_tokenizer(job, base)
     chat_format = find_chat_format(tokenizer, model_end_ids(base), name=job.base)
     limit = _limit(recipe, base)
-    rows = job.rows("train")
     if not rows:
         raise TuneError("there are no rows to train on", hint="groundtune examples import")
     preferences = recipe.mode == "dpo"
@@ -120,7 +126,7 @@ def prepare(job: Job) -> LoraPlan:
     allowed = recipe.allow_truncation
     train = encode(rows, chat_format, limit=limit, allow_truncation=allowed, pairs=preferences)
     validation = encode(validation_rows, chat_format, limit=limit, allow_truncation=allowed, pairs=preferences)
-    fast = has_fast_bfloat16(device) and (device == "cuda" or base.config.get_text_config().hidden_size >= WIDE)
+    fast = has_fast_bfloat16(device) and (device == "cuda" or width >= WIDE)
     weights = "bfloat16" if recipe.adapter and fast and base.dtype == "bfloat16" else "float32"
     return LoraPlan(
         job=job,
@@ -135,7 +141,7 @@ def prepare(job: Job) -> LoraPlan:
         bfloat16=fast,
         dtype="bfloat16" if recipe.mode == "qlora" else weights,
         frozen_date=frozen_date,
-        fingerprint=_fingerprint(job, base),
+        fingerprint=_fingerprint(job, base, recipe),
     )
 
 
@@ -179,8 +185,8 @@ def _limit(recipe: Recipe, base: Base) -> int | None:
     return recipe.max_tokens or window
 
 
-def _fingerprint(job: Job, base: Base) -> str:
+def _fingerprint(job: Job, base: Base, recipe: Recipe) -> str:
     settings = {key: value for key, value in job.settings.items() if key not in NOT_COMPARED}
     about = {"settings": settings, "base": base.located.digest, "rows": dataset_digest(job.folder)}
-    about |= {"kind": job.kind, "details": job.details}
+    about |= {"kind": job.kind, "details": job.details, "schedule": asdict(recipe.schedule)}
     return digest_text(json.dumps(about, sort_keys=True, default=str))

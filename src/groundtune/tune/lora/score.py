@@ -1,7 +1,7 @@
 """Generate replies to validation rows with a model under training, and score them. Trains nothing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -27,10 +27,10 @@ def validation_sample(plan: LoraPlan) -> list[tuple[EncodedChat, TrainingRow]]:
     return pairs if len(pairs) <= CHECKED else [pairs[n * len(pairs) // CHECKED] for n in range(CHECKED)]
 
 
-def score(model: Any, plan: LoraPlan) -> dict[str, float]:
+def score(model: Any, plan: LoraPlan, *, answered: Callable[[int], None] = lambda _: None) -> dict[str, float]:
     """Score generated replies. With a schema: `valid_json` (share of replies that match it) and `exact` (same object).
 
-    An object is read as it is from an answer. With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the
+    answered: is told the number of replies after each batch. An object is read as it is from an answer. With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the
     expected reply. Empty without rows.
     """
     pairs = validation_sample(plan)
@@ -42,7 +42,7 @@ def score(model: Any, plan: LoraPlan) -> dict[str, float]:
     prompts = [chat.token_ids[: chat.reply_start] for chat in chats]
     replies = [
         decode(ids, plan, prompt=prompt)
-        for ids, prompt in zip(generate(model, plan, prompts, room=room), prompts, strict=True)
+        for ids, prompt in zip(generate(model, plan, prompts, room=room, answered=answered), prompts, strict=True)
     ]
     gold = [row.messages[-1]["content"] for _, row in pairs]
     schema = plan.job.details.get("schema")
@@ -118,7 +118,14 @@ def _answer(reply: str) -> str:
     return separate_reasoning(reply).text
 
 
-def generate(model: Any, plan: LoraPlan, prompts: Sequence[Sequence[int]], *, room: int) -> list[list[int]]:
+def generate(
+    model: Any,
+    plan: LoraPlan,
+    prompts: Sequence[Sequence[int]],
+    *,
+    room: int,
+    answered: Callable[[int], None] = lambda _: None,
+) -> list[list[int]]:
     """Generate greedily, in batches of similar length: at most `room` tokens each, including the end-of-turn token."""
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     replies: list[list[int]] = [[] for _ in prompts]
@@ -150,6 +157,7 @@ def generate(model: Any, plan: LoraPlan, prompts: Sequence[Sequence[int]], *, ro
                 for place, tokens in zip(batch, generated[:, width:].tolist(), strict=True):
                     end = next((n for n, token in enumerate(tokens) if token in plan.format.end_ids), len(tokens))
                     replies[place] = tokens[: end + 1]
+                answered(at + len(batch))
     finally:
         model.train(training)
     return replies

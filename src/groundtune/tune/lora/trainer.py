@@ -24,9 +24,9 @@ from groundtune.common.full_disk import name_full_disk
 from groundtune.errors import MissingError, need
 from groundtune.models.torch_device import hide_other_gpus
 from groundtune.tune.checkpoints import claim_checkpoint, on_sigterm, read_result
-from groundtune.tune.job import LOG, Bounds, Job, ProgressCallback, TrainingResult, TuneError
+from groundtune.tune.job import LOG, Bounds, Job, ProgressCallback, TrainingResult, TrainingStep, TuneError
 from groundtune.tune.lora.merge_and_save import save_outputs
-from groundtune.tune.lora.plan import LoraPlan, prepare, read_recipe
+from groundtune.tune.lora.plan import LoraPlan, prepare
 from groundtune.tune.lora.training_cost import estimate_bounds
 from groundtune.tune.lora.training_loop import PARENT, disable_telemetry, train_weights
 
@@ -61,21 +61,23 @@ def train(job: Job, report_step: ProgressCallback) -> TrainingResult:
 
 
 def _train(job: Job, report_step: ProgressCallback) -> TrainingResult:
-    recipe = read_recipe(job)
-    if recipe.gpus == 1:
-        hide_other_gpus(recipe.device)
+    alone = job.settings.get("gpus", 1) == 1
+    if alone:
+        hide_other_gpus(job.settings.get("device"))
     plan = prepare(job)
-    if recipe.gpus > 1:
+    if not alone:
         _wait_for_previous(job)
     claim_checkpoint(job.checkpoint, plan.fingerprint)
     if read_result(job.checkpoint) is None:
-        if recipe.gpus == 1:
+        report_step(TrainingStep(0, 0, plan.recipe.schedule.steps, note=f"loading {job.base}"))
+        if alone:
             train_weights(plan, report_step)
         else:
             _launch(plan)
     state = read_result(job.checkpoint)
     if state is None:
         raise TuneError("training ended without a result", hint=f"see {job.folder / LOG}")
+    report_step(TrainingStep(plan.recipe.schedule.epochs, state.step, state.step, note="checking the saved model"))
     return save_outputs(plan, state)
 
 

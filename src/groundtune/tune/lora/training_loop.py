@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+from functools import partial
 from typing import Any
 
 import psutil
@@ -27,8 +28,9 @@ from groundtune.tune.job import ProgressCallback, TrainingStep, TuneError
 from groundtune.tune.lora import parity_gate
 from groundtune.tune.lora.loss_mask import EncodedChat
 from groundtune.tune.lora.plan import LoraPlan
-from groundtune.tune.lora.score import score, state_sort_key
-from groundtune.tune.lora.training_cost import needs_gradient_checkpointing
+from groundtune.tune.lora.reply_loss import runs_at_positions, with_reply_loss
+from groundtune.tune.lora.score import score, state_sort_key, validation_sample
+from groundtune.tune.lora.training_cost import needs_gradient_checkpointing, split_step
 
 PARENT = "GROUNDTUNE_PARENT"
 """Environment variable with the id of the process that started several; set in each of these."""
@@ -94,6 +96,8 @@ def make_trainer(plan: LoraPlan, *, fresh: bool) -> Any:
     rows = datasets.Dataset.from_list(shape(plan.train))
     validation = datasets.Dataset.from_list(shape(plan.validation)) if plan.validation else None
     kind = _prepared(trl.DPOTrainer) if preferences else trl.SFTTrainer
+    if not preferences and runs_at_positions(model, plan.train[0].token_ids):
+        kind = with_reply_loss(kind)
     config = trl.DPOConfig if preferences else trl.SFTConfig
     trainer = kind(
         model=model,
@@ -167,17 +171,17 @@ def _adapter(plan: LoraPlan) -> Any:
 
 def _arguments(plan: LoraPlan, *, fresh: bool) -> dict[str, Any]:
     recipe, packing = plan.recipe, plan.recipe.packing and plan.recipe.mode != "dpo"
-    pack, batch, accumulate = _packs(plan) if packing else (None, recipe.batch_size, recipe.accumulate)
+    pack, batch, accumulate = _packs(plan) if packing else (None, *split_step(plan))
     # Within one step, rows of similar length share a batch, which changes no gradient. TRL draws another order when
     # resumed on several GPUs, and dpo has no such lengths.
-    rebalance = recipe.accumulate > 1 and recipe.gpus == 1 and recipe.mode != "dpo" and not packing
+    rebalance = accumulate > 1 and recipe.gpus == 1 and recipe.mode != "dpo" and not packing
     more: dict[str, Any] = {} if recipe.mode == "dpo" else {"packing": packing, "eval_packing": False}
     if rebalance and hasattr(need("transformers.trainer_pt_utils", extra="local"), "BatchRebalanceSampler"):
         more["train_sampling_strategy"] = "batch_rebalance"
     return {
         "output_dir": str(plan.job.checkpoint / STEPS),
-        "num_train_epochs": recipe.epochs,
-        "learning_rate": recipe.learning_rate,
+        "num_train_epochs": recipe.schedule.epochs,
+        "learning_rate": recipe.schedule.learning_rate,
         "lr_scheduler_type": "linear",
         "warmup_steps": WARM_UP,
         "per_device_train_batch_size": batch,
@@ -212,7 +216,7 @@ def _packs(plan: LoraPlan) -> tuple[int, int, int]:
     pack = max(
         max(len(chat.token_ids) for chat in plan.train), min(math.ceil(target), plan.limit or PACK_TOKENS, PACK_TOKENS)
     )
-    return pack, 1, max(1, round(target * plan.recipe.accumulate / pack))
+    return pack, 1, max(1, round(target * plan.recipe.schedule.accumulate / pack))
 
 
 class TrainingMonitor:
@@ -270,7 +274,7 @@ class TrainingMonitor:
         scores = {"loss": float(metrics["eval_loss"])}
         if "eval_rewards/accuracies" in metrics:
             scores["preferred"] = float(metrics["eval_rewards/accuracies"])
-        scores |= score(model, self.plan)
+        scores |= score(model, self.plan, answered=partial(self._answered, trainer))
         scores = {name: value for name, value in scores.items() if math.isfinite(value)}
         self.report(trainer, note="" if trainer.global_step else "before training", **scores)
         if not trainer.global_step:
@@ -284,6 +288,13 @@ class TrainingMonitor:
             self.state.waits += 1
             if self.state.waits >= self.plan.recipe.patience:
                 self.stop("patience")
+
+    def _answered(self, trainer: Any, done: int) -> None:
+        """Report how many validation rows are answered. Ends the process if it was stopped before the first step."""
+        if self.state.stopped == "signal" and not trainer.global_step:
+            raise SystemExit(128 + signal.SIGTERM)
+        model = f"after epoch {trainer.epoch:.0f}" if trainer.global_step else "before training"
+        self.report(trainer, note=f"{model}: answered {done} of {len(validation_sample(self.plan))}")
 
     def save_best(self, trainer: Any, model: Any, metrics: dict[str, float]) -> None:
         """Keep this checkpoint as the best so far."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Line, Table
 from groundtune.tune.job import Bounds, TrainingRow, TuneError
+from groundtune.tune.lora import schedule
 from groundtune.tune.lora.loss_mask import ChatFormat
 from groundtune.tune.preflight import chats as chat_check
 from groundtune.tune.preflight import extraction, labels, leakage, lengths, restricted_rows, secrets
@@ -344,7 +345,7 @@ def _bounds(inputs: PreflightInputs) -> list[PreflightFinding]:
     bounds, free = _total(inputs), inputs.free_memory_mb
     if bounds is None or inputs.bounds is None:
         return []
-    findings = []
+    findings = _short(inputs)
     limit = inputs.settings.get("max_usd")
     if limit is not None and (bounds.usd is None or bounds.usd > limit):
         message = (
@@ -366,6 +367,20 @@ def _bounds(inputs: PreflightInputs) -> list[PreflightFinding]:
         )
         findings.append(make_finding("warning", "bounds", message))
     return findings
+
+
+def _short(inputs: PreflightInputs) -> list[PreflightFinding]:
+    """Warn of a training that is too short to learn anything."""
+    steps = inputs.bounds.steps if inputs.bounds else None
+    if steps is None or steps >= schedule.TOO_FEW:
+        return []
+    fixed = [key for key in ("epochs", "accumulate") if inputs.settings.get(key) is not None]
+    message = (
+        f"training takes only {format_count(steps, 'step')} of the optimiser; "
+        f"below about {schedule.TOO_FEW} a model rarely learns anything"
+    )
+    remove = f"remove {' and '.join(fixed)}, which then follow from the number of rows"
+    return [make_finding("warning", "steps", message, hint=remove if fixed else "add examples, or set epochs")]
 
 
 def _total(inputs: PreflightInputs) -> Bounds | None:

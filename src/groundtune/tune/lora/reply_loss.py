@@ -1,0 +1,63 @@
+"""Compute the loss of a batch from the logits of its trained positions alone. Changes no loss and no gradient.
+
+The head of a model is as wide as its vocabulary, and most tokens of a chat are prompt, which is not trained on. The
+head therefore runs only where the next token belongs to a reply. The model's own code calls it, so logits that the
+model scales or caps stay so.
+"""
+
+from typing import Any
+
+from groundtune.errors import need
+
+IGNORED = -100
+"""Label of a token that is not trained on."""
+TOLERANCE = 0.05
+"""Largest difference between the logits of one position, in standard deviations: bfloat16 rounds by shape."""
+PROBED = 16
+"""Tokens that a model is tried with."""
+
+
+def with_reply_loss(trainer: type) -> type:
+    """Return TRL's SFTTrainer with a loss of the trained positions; for models of which `runs_at_positions` is true."""
+
+    def compute_loss(
+        self: Any, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if return_outputs or self.aux_loss_enabled:  # logits of all positions, or a loss of routers beside ours
+            return trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)  # type: ignore[attr-defined]
+        following = inputs["labels"][:, 1:]
+        trained = following != IGNORED
+        inputs = {name: value for name, value in inputs.items() if name != "labels"}
+        logits = _logits(model, {**inputs, "use_cache": False}, trained, head=self.model.get_output_embeddings())
+        functional = need("torch.nn.functional", extra="local")
+        loss = functional.cross_entropy(logits.float(), following[trained], reduction="sum")
+        if num_items_in_batch is None:
+            return loss / trained.sum().clamp(min=1)
+        # The count is of all processes, and their gradients are averaged.
+        return loss / num_items_in_batch * self.accelerator.num_processes
+
+    return type(trainer.__name__, (trainer,), {"compute_loss": compute_loss})
+
+
+def runs_at_positions(model: Any, token_ids: tuple[int, ...]) -> bool:
+    """Whether the model gives the same logits if its head runs at some positions only. token_ids: any text."""
+    torch, head = need("torch", extra="local"), model.get_output_embeddings()
+    if head is None:
+        return False
+    ids = torch.tensor([token_ids[:PROBED]], device=model.device)
+    chosen = torch.arange(ids.shape[1] - 1, device=model.device)[None] % 3 == 0
+    inputs = {"input_ids": ids, "use_cache": False}
+    with torch.inference_mode():
+        whole = model(**inputs).logits[:, :-1][chosen].float()
+        part = _logits(model, inputs, chosen, head=head).float()
+    return whole.shape == part.shape and bool((whole - part).abs().max() <= TOLERANCE * whole.std())
+
+
+def _logits(model: Any, inputs: dict[str, Any], chosen: Any, *, head: Any) -> Any:
+    """Return the logits at the chosen positions, one row each. chosen: a mask without the last position."""
+
+    def select(_: Any, hidden: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (hidden[0][:, :-1][chosen],)
+
+    with head.register_forward_pre_hook(select):
+        return model(**inputs).logits
