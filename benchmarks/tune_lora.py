@@ -1,7 +1,8 @@
 """Claim: `lora` teaches a causal model a format in under 2 minutes on two cores, and resumes after being killed.
 
     python benchmarks/tune_lora.py [--repeats 3]
-    python benchmarks/tune_lora.py --peer [--repeats 5] [--rows 512] [--hidden 256] [--layers 4] [--base PATH]
+    python benchmarks/tune_lora.py --peer [--repeats 5] [--rows 512] [--hidden 256] [--layers 4] [--base MODEL]
+    python benchmarks/tune_lora.py --peer --base smollm2-135m --rows 32 --retrieved
 
 End to end, each time in its own process as with `groundtune tune`: a randomly initialised model of 100,000 weights
 learns to answer "red 3" with {"colour":"red","n":3}. It trains on 192 pairs, 24 others select the checkpoint, and 24
@@ -9,8 +10,11 @@ held-out pairs are asked as by `groundtune ask`. Then the same training is kille
 again.
 
 With --peer, and always on a machine with a GPU: compares tokens/s (without padding) of one epoch with a plain TRL
-script with the same model, rows, adapter, batch, accumulation and precision. Both run alternately in this process. On a
-GPU choose a model that fills it, with --base, or with --hidden and --layers.
+script with the same model, rows, adapter, batch, accumulation and precision. Both run alternately in this process; on a
+CPU the seconds are those of the processor, so other work does not count. Before that both train on the rows in the same
+order, and the largest difference of a step's loss is shown. --retrieved: prompts of about 900 tokens with replies of
+about 60, as with `context = "retrieved"`. On a GPU choose a model that fills it, with --base, or with --hidden and
+--layers.
 """
 
 import argparse
@@ -18,6 +22,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -45,7 +50,8 @@ from tests.tune.extraction import SCHEMA, chat, extraction_job, extraction_rows,
 
 PROCESS = "groundtune.workflows.training_process"
 """Module that `groundtune tune` starts."""
-SECONDS, VALID, SAME, FASTER = 120.0, 0.95, 1e-3, 1.0
+SECONDS, VALID, SAME, FASTER = 120.0, 0.95, 1e-3, 1.5
+SAME_LOSS = 1e-2
 KILLED_AT = 100
 """Step, of 288, after which the training is killed."""
 WARM = 3
@@ -60,6 +66,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--base", help="a causal model instead of a randomly initialised one")
+    parser.add_argument("--retrieved", action="store_true")
     options = parser.parse_args()
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="groundtune-benchmark-") as folder:
@@ -153,7 +160,7 @@ def _losses(folder: Path) -> dict[int, float]:
 
 
 def _peer(folder: Path, options: argparse.Namespace) -> None:
-    rows = _rows(options.rows)
+    rows = _retrieved_rows(options.rows) if options.retrieved else _rows(options.rows)
     base = options.base or str(_base(folder / "base", rows, options.hidden, options.layers))
     device = choose_device(None)
     settings = {"epochs": 1, "batch_size": 4, "accumulate": 4, "rank": 16, "device": device, "learning_rate": 2e-4}
@@ -165,6 +172,9 @@ def _peer(folder: Path, options: argparse.Namespace) -> None:
     tokens = sum(len(example.token_ids) for example in plan.train)
     print(f"{len(rows)} rows, {tokens:,} tokens, on {device}, weights in {plan.dtype}, compute in "
           f"{'bfloat16' if plan.bfloat16 else 'float32'}", flush=True)  # fmt: skip
+    ours, theirs = (_step_losses(make(plan, folder / make.__name__)) for make in (_ours, _plain))
+    largest = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+    print(f"largest difference of a step's loss, {len(ours)} steps: {largest:.1e}; {_met(largest, SAME_LOSS, False)}")
     measured: dict[str, list[float]] = {"groundtune": [], "plain trl": []}
     for number in range(options.repeats):
         for name, make in (("groundtune", _ours), ("plain trl", _plain)):
@@ -183,6 +193,17 @@ def _rows(count: int) -> list[TrainingRow]:
         return " ".join(draw.choices(words, k=max(1, min(90, int(draw.lognormvariate(mean, 0.8))))))
 
     return [chat(str(number), text(3.0), text(2.3)) for number in range(count)]
+
+
+def _retrieved_rows(count: int) -> list[TrainingRow]:
+    """Generate chats of long prompts with short replies."""
+    draw = random.Random(0)
+    words = " ".join(SENTENCES).split()
+
+    def text(mean: int) -> str:
+        return " ".join(draw.choices(words, k=draw.randint(int(0.8 * mean), int(1.2 * mean))))
+
+    return [chat(str(number), text(860), text(55)) for number in range(count)]
 
 
 def _base(folder: Path, rows: Sequence[TrainingRow], hidden: int, layers: int) -> Path:
@@ -255,6 +276,20 @@ def _plain(plan: LoraPlan, folder: Path) -> Any:
     return trainer
 
 
+def _step_losses(trainer: Any) -> list[float]:
+    """Train on the rows in their order, and return the loss of each step."""
+    trainer.args.train_sampling_strategy, trainer.args.logging_steps = "sequential", 1
+    trainer.state.logging_steps = 1
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _seconds() -> float:
+    """Seconds of the processor, of all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
 def _speed(trainer: Any, plan: LoraPlan) -> float:
     """Return tokens/s from the end of step WARM to the end of the last one, counting what the trainer actually read."""
     import torch
@@ -272,7 +307,7 @@ def _speed(trainer: Any, plan: LoraPlan) -> float:
     class Clock(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *_: Any, **__: Any) -> None:
             done()
-            times.append(time.perf_counter())
+            times.append(time.perf_counter() if plan.device == "cuda" else _seconds())
 
     trainer.data_collator = counted
     trainer.add_callback(Clock())

@@ -760,3 +760,21 @@ def test_rows_with_thinking_are_counted() -> None:
     assert chat_check.check_thinking(thinking, thinks)[0].level == "note"
     assert "left out" in chat_check.check_thinking(thinking, None)[0].message
     assert chat_check.check_thinking(plain, None) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"epochs": 3, "accumulate": 4}, "remove epochs and accumulate, which then follow from the number of rows"),
+        ({"epochs": None, "accumulate": None}, "add examples, or set epochs"),
+    ],
+)
+def test_a_training_of_few_steps_is_named(settings: dict[str, Any], hint: str) -> None:
+    given = PreflightInputs("text", settings, [TrainingRow("a", "red 3", "x")], bounds=Bounds(30, 900, 0.0, steps=15))
+    (short,) = [problem for problem in run_preflight(given).warnings if problem.check == "steps"]
+    assert short.message.startswith("training takes only 15 steps of the optimiser")
+    assert short.hint == hint
+    enough = replace(given, bounds=Bounds(30, 900, 0.0, steps=50))
+    unknown = replace(given, bounds=Bounds(30, 900, 0.0))
+    for other in (enough, unknown):
+        assert "steps" not in {problem.check for problem in run_preflight(other).findings}

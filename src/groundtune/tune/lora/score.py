@@ -30,8 +30,8 @@ def validation_sample(plan: LoraPlan) -> list[tuple[EncodedChat, TrainingRow]]:
 def score(model: Any, plan: LoraPlan, *, answered: Callable[[int], None] = lambda _: None) -> dict[str, float]:
     """Score generated replies. With a schema: `valid_json` (share of replies that match it) and `exact` (same object).
 
-    answered: is told the number of replies after each batch. An object is read as it is from an answer. With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the
-    expected reply. Empty without rows.
+    An object is read as it is from an answer. With labels: `exact`. Else `exact` and `chrf` (mean, 0 to 1) against the
+    expected reply. Empty without rows. answered: is told the number of replies after each batch.
     """
     pairs = validation_sample(plan)
     if not pairs:
