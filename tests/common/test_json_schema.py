@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundtune.common.json_schema import AmbiguousReplyError, parse_json, parse_reply, schema_checker
+from groundtune.common.json_schema import AmbiguousReplyError, parse_json, parse_reply, satisfies, schema_checker
 from groundtune.errors import UsageError
 
 
@@ -116,3 +116,11 @@ def test_a_schema_elsewhere_is_never_fetched() -> None:
     checker = schema_checker({"$ref": "http://127.0.0.1:9/other.json"})
     with pytest.raises(Exception, match="Unresolvable"):
         checker({})
+    assert satisfies("{}", {"$ref": "http://127.0.0.1:9/other.json"}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [('{"a": 1}', True), ('{"a": "x"}', False), ("{}", False), ("a: 1", False), ("", False)]
+)
+def test_a_text_satisfies_a_schema_or_not(text: str, expected: bool) -> None:
+    assert satisfies(text, {"required": ["a"], "properties": {"a": {"type": "integer"}}}) is expected

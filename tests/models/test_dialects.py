@@ -19,7 +19,7 @@ from groundtune.types import Answer as GivenAnswer
 from groundtune.types import Example, Generation, Message, Prompt
 
 PROMPT = Prompt("q", messages=(Message("system", "be brief"), Message("user", "How long?")), schema={"type": "object"})
-TEXT, THOUGHT = "14 days [1].", "Passage [1] says 14 days, so 30 cannot be right."
+TEXT, THOUGHT = '{"days": 14, "from": "[1]"}', "Passage [1] says 14 days, so 30 cannot be right."
 
 ANSWERS = [
     pytest.param(dialect, answer, id=f"{name}: {place}")

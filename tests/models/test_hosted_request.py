@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from groundtune.models.hosted_generator import HostedGenerator
+from groundtune.models.hosted_generator import IGNORED, HostedGenerator
 from groundtune.models.prices import TokenPrices
 from groundtune.protocols import RepeatableGenerator
 from groundtune.testing.scripted_server import Reply, ScriptedServer
-from groundtune.types import Message, Prompt
+from groundtune.types import Generation, Message, Prompt
 
 OPENAI = "https://api.openai.com/v1"
 PROMPT = Prompt("q", messages=(Message("system", "be brief"), Message("user", "two words")))
@@ -114,6 +114,36 @@ async def test_a_schema_is_sent_strictly() -> None:
         sent = server.posts()
     response_format = {"type": "json_schema", "json_schema": {"name": "output", "schema": SCHEMA, "strict": True}}
     assert [body.get("response_format") for body in sent] == [response_format, response_format, None]
+
+
+@pytest.mark.parametrize(
+    ("reply", "warnings"),
+    [
+        ('{"code": "AB-1"}', ()),
+        ('{"code": "AB-x"}', (IGNORED,)),
+        ('```json\n{"code": "AB-1"}\n```', (IGNORED,)),
+        ('{"code": null}', ()),
+        ("{}", (IGNORED,)),
+    ],
+    ids=["held", "another pattern", "fenced", "null for absent", "not strict"],
+)
+async def test_a_reply_beyond_the_schema_has_a_warning(reply: str, warnings: tuple[str, ...]) -> None:
+    code = {"type": ["string", "null"], "pattern": r"^AB-\d$"}
+    schema = {"type": "object", "properties": {"code": code}, "additionalProperties": False}
+    with ScriptedServer(Reply(reply)) as server:
+        model = hosted(server.base_url)
+        plain = await model.generate(Prompt("q", schema=schema))
+        *_, streamed = [part async for part in model.stream(Prompt("q", schema=schema))]
+        await model.aclose()
+    assert isinstance(streamed, Generation)
+    assert plain.warnings == streamed.warnings == warnings
+
+
+async def test_a_cut_reply_does_not_show_whether_it_was_held() -> None:
+    with ScriptedServer(Reply('{"a": "b', finish_reason="length")) as server:
+        model = hosted(server.base_url)
+        assert (await model.generate(Prompt("q", schema=SCHEMA))).warnings == ()
+        await model.aclose()
 
 
 @pytest.mark.parametrize(

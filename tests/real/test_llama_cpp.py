@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from groundtune.errors import ProviderError
-from groundtune.models.hosted_generator import HostedGenerator
+from groundtune.models.hosted_generator import IGNORED, HostedGenerator
 from groundtune.project import Project
 from groundtune.types import Done, Generation, Prompt, TextDelta
 from tests.conftest import MakeProject
@@ -109,12 +110,25 @@ async def test_a_schema_holds_the_reply(llama_cpp: LlamaCpp) -> None:
     assert held.warnings == ()
 
 
-async def test_many_at_once_are_all_answered(llama_cpp: LlamaCpp) -> None:
-    model = generator(llama_cpp, tokens=6, concurrency=MANY)
-    prompts = [Prompt(f"Say the number {number}.") for number in range(MANY)]
+@pytest.mark.parametrize(("pattern", "held"), [("^[0-9]{4}$", True), (r"^\d{4}$", False), ("^(?=2)[0-9]{4}$", False)])
+async def test_a_pattern_that_is_dropped_without_a_word_is_a_warning(
+    llama_cpp: LlamaCpp, pattern: str, held: bool
+) -> None:
+    name = {"type": "string", "pattern": pattern}
+    schema = {"type": "object", "properties": {"name": name}, "required": ["name"], "additionalProperties": False}
+    model = generator(llama_cpp, tokens=32)
+    reply = await model.generate(Prompt("The name is Ben.", schema=schema))
+    await model.aclose()
+    assert (re.search(pattern, json.loads(reply.text)["name"]) is not None) is held
+    assert reply.warnings == (() if held else (IGNORED,))
+
+
+async def test_many_at_once_get_each_their_own_answer(llama_cpp: LlamaCpp) -> None:
+    model = generator(llama_cpp, tokens=12, concurrency=MANY)
+    prompts = [Prompt("Which number?", schema={"const": f"number {number}"}) for number in range(MANY)]
     replies = await asyncio.gather(*(model.generate(prompt) for prompt in prompts))
     await model.aclose()
-    assert all(reply.text for reply in replies)
+    assert [json.loads(reply.text) for reply in replies] == [f"number {number}" for number in range(MANY)]
     assert all(reply.usage.output_tokens for reply in replies)
 
 

@@ -142,7 +142,10 @@ def test_a_server_of_the_tuned_model_agrees(trained: Path, call: Call) -> None:
     with server(serve(trained / "merged")) as url:
         code, out, err = call("--url", url)
         assert (code, err) == (0, "")
-        assert f"scripted at {url} matches the trained model (4 inputs, tolerance 0.5 nats)" in out
+        assert (
+            f"scripted at {url} matches the trained model (4 inputs, 4 answered in the same words, tolerance 0.5 nats)"
+            in out
+        )
         result = json.loads(call("--url", url, "--json")[1])
     assert result["agrees"]
     assert max(row["difference"] for row in result["check"]["rows"]) < 1e-4
@@ -265,7 +268,7 @@ def test_only_artifacts_with_recorded_inputs_can_be_checked(folder: Path, traine
         serving_check.read_references(folder, artifact)
 
 
-def test_rounding_differences_are_tolerated() -> None:
+def test_rounding_differences_are_tolerated_and_named() -> None:
     recorded = serving_check.ReferenceOutput(
         id="1",
         messages=[],
@@ -277,10 +280,19 @@ def test_rounding_differences_are_tolerated() -> None:
         ended=True,
     )
     close = serving_check.ServerOutput(5, "no.", True, [{"no": -0.8, "yes": -0.75}, {".": -0.1}])
-    assert serving_check.compare_server("here", [(recorded, close)], tolerance=0.75).reasons == ()
-    (reason,) = serving_check.compare_server("here", [(recorded, close)], tolerance=0.3).reasons[:1]
+    check = serving_check.compare_server("here", [(recorded, close)], tolerance=0.75)
+    assert (check.reasons, check.same_words) == ((), 0)
+    divergence = "token 1 is 'no', where ' yes' is 0.80 nats likelier in the trained model"
+    assert check.notes == (f"row 1: other words after a near tie: {divergence}",)
+    first_token, words = serving_check.compare_server("here", [(recorded, close)], tolerance=0.3).reasons
     first = "the first token ' no' has log-probability -0.80 on the server but -1.50 in the trained model"
-    assert reason.startswith(f"row 1: {first}")
+    assert first_token.startswith(f"row 1: {first}")
+    assert words == f"row 1: it answers 'no.', the trained model 'yes.'; {divergence}"
+    unlikely = replace(close, text="maybe", tokens=[{"maybe": -0.1, "yes": -0.3}])
+    assert (
+        "token 1 is 'maybe', where ' yes' is far likelier"
+        in serving_check.compare_server("here", [(recorded, unlikely)]).reasons[-1]
+    )
     (other,) = serving_check.compare_server("here", [(recorded, replace(close, prompt_tokens=6, tokens=None))]).reasons[
         :1
     ]

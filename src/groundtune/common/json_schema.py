@@ -148,6 +148,23 @@ def schema_checker(schema: Mapping[str, Any]) -> Checker:
     return check
 
 
+def satisfies(text: str, schema: Mapping[str, Any]) -> bool | None:
+    """Whether a text is JSON that satisfies a schema; None if that depends on a `$ref` to another file or address.
+
+    Raises UsageError when the schema is not a valid JSON Schema.
+    """
+    from referencing.exceptions import Unresolvable
+
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return False
+    try:
+        return schema_checker(schema)(value) is None
+    except Unresolvable:
+        return None
+
+
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the schema in the strict form that endpoints can enforce: every key required, no others allowed.
 

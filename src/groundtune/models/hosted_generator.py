@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Unpack
 
-from groundtune.common.json_schema import strict_schema
+from groundtune.common.json_schema import satisfies, strict_schema
 from groundtune.common.text import one_line
 from groundtune.errors import ProviderError
 from groundtune.models.budget import mark_output_received
@@ -38,6 +38,8 @@ OPTIONAL: Alternatives = {
 CUT = "max_output_tokens"
 UNHELD = "the server does not support response_format, so nothing held the reply to the JSON Schema"
 """Warning of a text whose prompt has a schema."""
+IGNORED = "the server took the JSON Schema, but its reply does not satisfy it"
+"""The same; servers drop keywords that their decoder cannot express."""
 MESSAGE_TOKENS = 16
 """Upper bound on the tokens that the role and delimiters of a message take."""
 REQUEST_TOKENS = 128
@@ -131,7 +133,7 @@ class HostedGenerator:
         return {"base_url": self._connection.public_url, **self._body(prompt)}
 
     def why_not_held(self, schema: Mapping[str, Any]) -> None:
-        """Return None: only the server can tell, and where it refuses a schema, the generation has a warning."""
+        """Return None: only the server can tell, and where it refuses or breaks one, the generation has a warning."""
 
     def ceiling_usd(self, prompt: Prompt) -> float | None:
         """Return the most that one attempt of `generate` can cost: one token per byte, all output tokens.
@@ -168,12 +170,8 @@ class HostedGenerator:
         if self._max_output_tokens is not None:
             body["max_tokens"] = self._max_output_tokens
         if prompt.schema is not None:
-            strict = strict_schema(prompt.schema)
-            json_schema = {
-                "name": "output",
-                "schema": strict or dict(prompt.schema),
-                "strict": strict is not None,
-            }
+            schema, is_strict = _sent_schema(prompt.schema)
+            json_schema = {"name": "output", "schema": schema, "strict": is_strict}
             body["response_format"] = {"type": "json_schema", "json_schema": json_schema}
         if prompt.confidence:
             body["logprobs"] = True
@@ -208,12 +206,17 @@ class HostedGenerator:
             confidence=text_confidence(reply.tokens, reply.text) if prompt.confidence else None,
             reasoning=reply.reasoning,
             cut=cut,
-            warnings=(*self._warnings(tokens, reply), *([UNHELD] if self._is_unheld(prompt) else ())),
+            warnings=(*self._warnings(tokens, reply), *self._schema_warnings(prompt, reply, cut)),
         )
 
-    def _is_unheld(self, prompt: Prompt) -> bool:
-        """Whether the prompt has a schema that the server did not take."""
-        return prompt.schema is not None and "response_format" in self._connection.refused
+    def _schema_warnings(self, prompt: Prompt, reply: ChatReply, cut: str | None) -> tuple[str, ...]:
+        """Say whether the server held the reply to the schema of the prompt; a reply that was cut tells nothing."""
+        if prompt.schema is None:
+            return ()
+        if "response_format" in self._connection.refused:
+            return (UNHELD,)
+        schema, _ = _sent_schema(prompt.schema)
+        return () if cut or satisfies(reply.text, schema) is not False else (IGNORED,)
 
     def _ends_in_thought(self, reply: ChatReply) -> bool:
         """Whether a reply without any mark was cut within a thought."""
@@ -314,6 +317,12 @@ class HostedGenerator:
 def _ended(reply: ChatReply, kind: str) -> bool:
     """Whether the reply ended for a reason of this kind."""
     return (reply.finish or "").lower().replace("-", "_") in dialects().finish_reasons[kind]
+
+
+def _sent_schema(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Return a schema as it is sent, in strict form if it has one, and whether it has."""
+    strict = strict_schema(schema)
+    return (dict(schema), False) if strict is None else (strict, True)
 
 
 def _sent(prompt: Prompt) -> str:

@@ -89,6 +89,7 @@ def _show(outcome: "ServingCheck | Artifact", *, json: bool) -> int:
     for reason in outcome.reasons:
         output.warn(reason)
     verdict = "differs from the trained model" if outcome.reasons else "matches the trained model"
-    tested = f"{format_count(len(outcome.rows), 'input')}, tolerance {outcome.tolerance:g} nats"
+    inputs = format_count(len(outcome.rows), "input")
+    tested = f"{inputs}, {outcome.same_words} answered in the same words, tolerance {outcome.tolerance:g} nats"
     output.print_line(f"{outcome.place} {verdict} ({tested})", style="bold")
     return 1 if outcome.reasons else 0

@@ -63,6 +63,22 @@ class ServerOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Divergence:
+    """The first token of a server's answer that the trained model would not have written."""
+
+    token: int
+    """Its place in the answer; the first is 1."""
+    expected: str
+    served: str
+    nats: float | None
+    """How much likelier the expected token is to the trained model; None if the other is not among its likeliest."""
+
+    def __str__(self) -> str:
+        likelier = "far likelier" if self.nats is None else f"{self.nats:.2f} nats likelier"
+        return f"token {self.token} is {self.served!r}, where {self.expected!r} is {likelier} in the trained model"
+
+
+@dataclass(frozen=True, slots=True)
 class OutputComparison:
     """One input on a server, compared with the trained model."""
 
@@ -74,6 +90,10 @@ class OutputComparison:
     difference: float | None
     """Largest difference in log-probability of likely first tokens, in nats."""
     text: tuple[str, str]
+    same_words: bool
+    """Whether the answers are the same, as far as both go."""
+    divergence: Divergence | None = None
+    """Where they part; None if they do not, or if the server does not report its tokens."""
     reasons: tuple[str, ...] = ()
     """Why it is not the same model with the same prompts."""
 
@@ -86,12 +106,17 @@ class ServingCheck:
     tolerance: float
     rows: tuple[OutputComparison, ...]
     notes: tuple[str, ...] = ()
-    """Remarks on what could not be compared."""
+    """Remarks on what could not be compared, and on near ties."""
     reasons: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         reasons = [f"row {row.id}: {reason}" for row in self.rows for reason in row.reasons]
         object.__setattr__(self, "reasons", tuple(reasons))
+
+    @property
+    def same_words(self) -> int:
+        """Number of inputs that the server answers in the words of the trained model."""
+        return sum(row.same_words for row in self.rows)
 
 
 def write_references(
@@ -171,7 +196,13 @@ def compare_server(
         notes.append("the server reports no usage.prompt_tokens: its chat template was not compared")
     if any(not served.tokens for _, served in pairs):
         notes.append("the server reports no logprobs: only the words were compared")
-    return ServingCheck(place, tolerance, tuple(_compare(*pair, tolerance) for pair in pairs), tuple(notes))
+    rows = tuple(_compare(*pair, tolerance) for pair in pairs)
+    notes += [
+        f"row {row.id}: other words after a near tie: {row.divergence}"
+        for row in rows
+        if row.divergence is not None and _is_near_tie(row.divergence, tolerance)
+    ]
+    return ServingCheck(place, tolerance, rows, tuple(notes))
 
 
 def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) -> OutputComparison:
@@ -198,8 +229,10 @@ def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) 
             f"the difference of {gaps[worst]:.2f} exceeds the tolerance of {tolerance:g}"
             + ("" if reasons else _base(expected, theirs, tolerance))
         )
-    if difference := _words(expected, served, tolerance):
-        reasons.append(difference)
+    same_words = _same_words(expected, served)
+    divergence = None if same_words else _divergence(expected, served)
+    if not same_words and not (divergence is not None and _is_near_tie(divergence, tolerance)):
+        reasons.append(_other_words(expected, served, divergence))
     likeliest = max(theirs, key=lambda text: theirs[text]) if theirs else None
     return OutputComparison(
         id=expected.id,
@@ -207,6 +240,8 @@ def _compare(expected: ReferenceOutput, served: ServerOutput, tolerance: float) 
         first=(max(expected.first, key=lambda text: expected.first[text]), likeliest),
         difference=None if worst is None else gaps[worst],
         text=(expected.text, served.text),
+        same_words=same_words,
+        divergence=divergence,
         reasons=tuple(reasons),
     )
 
@@ -239,20 +274,39 @@ def _lookup(text: str, theirs: Mapping[str, float]) -> float | None:
     return next((odds for other, odds in theirs.items() if other.strip() == text.strip() != ""), None)
 
 
-def _words(expected: ReferenceOutput, served: ServerOutput, tolerance: float) -> str | None:
-    """Why the answer differs by more than a near tie, or None."""
+def _answers(expected: ReferenceOutput, served: ServerOutput) -> tuple[str, str]:
+    """Return both answers, without thinking and the space around them."""
     ours, theirs = (separate_reasoning(text).text.strip() for text in (expected.text.rstrip("\ufffd"), served.text))
-    begins = theirs.startswith(ours) or (ours.startswith(theirs) and not served.ended)
-    if (ours == theirs and served.ended) if expected.ended else begins:
-        return None
-    for step, token in zip(expected.steps, served.tokens or (), strict=False):
-        wrote = next(iter(token))
-        if wrote.strip() == max(step, key=lambda text: step[text]).strip():
-            continue
-        odds = _lookup(wrote, step)
-        if odds is not None and -odds <= 2 * tolerance:
-            return None
-        break
+    return ours, theirs
+
+
+def _same_words(expected: ReferenceOutput, served: ServerOutput) -> bool:
+    """Whether both answers are the same, as far as both go, and end alike."""
+    ours, theirs = _answers(expected, served)
+    if expected.ended:
+        return ours == theirs and served.ended
+    return theirs.startswith(ours) or (ours.startswith(theirs) and not served.ended)
+
+
+def _divergence(expected: ReferenceOutput, served: ServerOutput) -> Divergence | None:
+    """Return where the server's tokens part from the trained model's; None if they do not, or are not known."""
+    for place, (step, token) in enumerate(zip(expected.steps, served.tokens or (), strict=False), start=1):
+        best, wrote = max(step, key=lambda text: step[text]), next(iter(token))
+        if wrote.strip() != best.strip():
+            odds = _lookup(wrote, step)
+            return Divergence(place, best, wrote, None if odds is None else -odds)
+    return None
+
+
+def _is_near_tie(divergence: Divergence, tolerance: float) -> bool:
+    """Whether the tolerance of both tokens explains it."""
+    return divergence.nats is not None and divergence.nats <= 2 * tolerance
+
+
+def _other_words(expected: ReferenceOutput, served: ServerOutput, divergence: Divergence | None) -> str:
+    """Say how the answers differ."""
+    ours, theirs = _answers(expected, served)
     if expected.ended and theirs.startswith(ours) and not served.ended:
         return f"it does not end its answer after {ours[-40:]!r}, as the model was trained to"
-    return f"it answers {theirs[:80]!r}, the trained model {ours[:80]!r}"
+    where = f"; {divergence}" if divergence is not None else ""
+    return f"it answers {theirs[:80]!r}, the trained model {ours[:80]!r}{where}"
