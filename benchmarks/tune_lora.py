@@ -163,7 +163,8 @@ def _peer(folder: Path, options: argparse.Namespace) -> None:
     rows = _retrieved_rows(options.rows) if options.retrieved else _rows(options.rows)
     base = options.base or str(_base(folder / "base", rows, options.hidden, options.layers))
     device = choose_device(None)
-    settings = {"epochs": 1, "batch_size": 4, "accumulate": 4, "rank": 16, "device": device, "learning_rate": 2e-4}
+    settings = {"epochs": 1, "batch_size": 4, "rank": 16, "device": device, "learning_rate": 2e-4}
+    settings["accumulate"] = 1 if options.retrieved else 4
     job = Job(folder / "job", "peer", "lora", base, settings)
     job.folder.mkdir()
     write_job(job, rows, [])
@@ -254,9 +255,9 @@ def _plain(plan: LoraPlan, folder: Path) -> Any:
     config = SFTConfig(
         output_dir=str(folder),
         num_train_epochs=1,
-        learning_rate=recipe.learning_rate,
+        learning_rate=recipe.schedule.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.accumulate,
+        gradient_accumulation_steps=recipe.schedule.accumulate,
         gradient_checkpointing=training_loop.needs_gradient_checkpointing(plan),
         max_length=None,
         bf16=plan.bfloat16,

@@ -1,0 +1,1 @@
+"""Experiments on the built-in language model: what prompting, retrieval, fine-tuning and both give on five tasks."""
