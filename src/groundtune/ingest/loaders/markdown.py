@@ -19,7 +19,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
-from groundtune.ingest.loaders import html, markdown_dialects
+from groundtune.ingest.loaders import html, markdown_dialects, markdown_tables
 from groundtune.ingest.loaders.markdown_renderer import PlainRenderer
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
@@ -40,6 +40,7 @@ _SIGNS = {
     "fence": ("```", "~~~"),
     "blockquote": (">",),
     "reference": ("]:",),
+    "deflist": ("\n:", " :", "\t:", ">:", "~"),
     "html_block": ("<",),
     "closed_html": ("<",),
     "footnote_def": ("[^",),
@@ -83,6 +84,7 @@ def _parser(unused: tuple[str, ...]) -> MarkdownIt:
     parser.use(front_matter_plugin).use(footnote_plugin).use(deflist_plugin).use(tasklists_plugin)
     parser.use(dollarmath_plugin, allow_digits=False, double_inline=True, renderer=_formula)
     markdown_dialects.install(parser)
+    markdown_tables.install(parser)
     parser.core.ruler.push("closed_html", _close_html)
     parser.options["maxNesting"] = _MAX_NESTING
     return parser.disable(unused)

@@ -14,8 +14,8 @@ from markdown_it.token import Token
 from mdit_py_plugins.admon import admon_plugin
 from mdit_py_plugins.container import container_plugin
 
-_MARKED = re.compile(r"[\\`*_~\[\]<&!{$]|==|:\w+-|[ ]{2}\n")
-"""What a line without any of these says is what it shows."""
+_MARK = re.compile(r"[\\`*_~\[\]<&!{$]")
+_ICON_MARK = re.compile(r":\w+-")
 _MAX_INLINE_NESTING = 20
 _TAB = re.compile(r'^([ \t]*)===[!+]*[ \t]+"(.*)"[ \t]*$', re.MULTILINE)
 _TITLE_ALONE = re.compile(r'^([ \t]*(?:!!!|\?\?\?\+?))[ \t]+"', re.MULTILINE)
@@ -104,9 +104,11 @@ def _parse_inline(state: StateCore) -> None:
         if token.type != "inline":
             continue
         content = token.content
-        if _MARKED.search(content) or content[0:1] in ":-ie":
+        is_marked = _is_marked(content)
+        if is_marked or content[0:1] in ":-ie":
             content = _as_rendered(content, state, at)
-        if not content or _MARKED.search(content):
+            is_marked = _is_marked(content)
+        if is_marked or not content:
             token.content, token.children = content, []
             if content:
                 state.md.inline.parse(content, state.md, state.env, token.children)
@@ -114,6 +116,11 @@ def _parse_inline(state: StateCore) -> None:
         else:
             token.type, token.content = "text", content
     state.md.options["maxNesting"] = nesting
+
+
+def _is_marked(content: str) -> bool:
+    """Whether a text may show something else than what it says."""
+    return bool(_MARK.search(content) or "==" in content or "  \n" in content or _ICON_MARK.search(content))
 
 
 def _as_rendered(content: str, state: StateCore, at: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
@@ -14,8 +15,10 @@ class PlainRenderer(RendererHTML):
     def render(self, tokens: Sequence[Token], options: OptionsDict, env: Any) -> str:
         out: list[str] = []
         for at, token in enumerate(tokens):
-            if token.type == "inline":
-                out.append(self.renderInline(token.children or (), options, env))
+            if token.type in ("inline", "text"):
+                plain = token.type == "text"
+                shown = escapeHtml(token.content) if plain else self.renderInline(token.children or (), options, env)
+                out.append(f"<{token.tag}>{shown}</{token.tag}>" if token.tag else shown)
             elif token.type in self.rules:
                 out.append(self.rules[token.type](tokens, at, options, env))
             elif not token.hidden:

@@ -5,6 +5,7 @@ Text that runs from right to left is put in order by `pdf_right_to_left.py`.
 
 import ctypes
 import math
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ from groundtune.ingest.superscripts import subscript, superscript, write_out
 _WHITE = frozenset((9, 10, 13, 32, 0xA0))
 _LINE_ENDS = (10, 13)
 _HYPHENS = {0x02: 0x2D, 0xAD: 0x2D, 0xFFFE: 0x2D}
-_SURROGATES = frozenset(range(0xD800, 0xE000))
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SMALL = 0.87
 """Font size, relative to its line, up to which a glyph may be raised or lowered."""
 _RAISED = 0.12
@@ -101,8 +102,8 @@ def view_of(page: Any, text: Any) -> View:
 def _glyphs(text: Any, codes: Sequence[int], view: View, unseen: Unseen, skipped: Skipped) -> Iterator[Glyph]:
     """Yield the glyphs that are seen, and white space with code 32: without a place, or in that of what is not seen."""
     rect = pdfium.FS_RECTF()
-    reference = ctypes.byref(rect)
-    place_of, coordinates = pdfium.FPDFText_GetLooseCharBox, memoryview(rect)
+    reference, coordinates = ctypes.byref(rect), memoryview(rect)
+    place_of = _unchecked(pdfium.FPDFText_GetLooseCharBox)
     unpack = struct.Struct("4f").unpack_from
     turn, width, height, x, y = view.turn, view.width, view.height, view.left, view.bottom
     hides = bool(unseen.objects or unseen.covered or unseen.strikes)
@@ -140,12 +141,19 @@ def _glyphs(text: Any, codes: Sequence[int], view: View, unseen: Unseen, skipped
         kept = reason
 
 
+def _unchecked(function: Any) -> Any:
+    """Return a function of PDFium that does not check the types of its arguments: it is called for every glyph."""
+    return ctypes.CFUNCTYPE(function.restype)(ctypes.cast(function, ctypes.c_void_p).value or 0)
+
+
 def _codes(text: Any) -> Sequence[int]:
     """Return the code of each glyph: UTF-16 for all at once, or one by one where these are not one to one."""
     count = pdfium.FPDFText_CountChars(text)
     units = (ctypes.c_ushort * (count + 1))()
-    if pdfium.FPDFText_GetText(text, 0, count, units) == count + 1 and _SURROGATES.isdisjoint(units):
-        return list(units[:count])
+    if pdfium.FPDFText_GetText(text, 0, count, units) == count + 1:
+        written = bytes(units).decode("utf-16-le", "surrogatepass")
+        if len(written) == count + 1 and not _SURROGATE.search(written):
+            return [*map(ord, written[:count])]
     return [pdfium.FPDFText_GetUnicode(text, index) for index in range(count)]
 
 
@@ -218,6 +226,16 @@ def _lines(text: Any, glyphs: Iterable[Glyph], grids: Sequence[Grid]) -> Iterato
             if line is not None and right > left and line.bottom < 0.5 * (bottom + top) < line.top:
                 line.right = max(line.right, right)  # no gap between cells
             continue
+        if (
+            line is not None
+            and not space
+            and bottom == line.low
+            and top == line.high
+            and line.nearest < left - line.right <= line.farthest
+            and left + _ON_RULE < line.rule
+        ):
+            line.append(index, code, right if right > left else left)
+            continue
         level: int | None = 0
         if line is not None:
             size, gap = line.size, left - line.right
@@ -235,6 +253,7 @@ def _lines(text: Any, glyphs: Iterable[Glyph], grids: Sequence[Grid]) -> Iterato
             line = _OpenLine(text, index, left, bottom, top, grids)
             space, level = False, 0
         line.add(index, code, left, right, space=space, level=level or 0)
+        line.low, line.high = bottom, top
         space = False
     if line is not None:
         yield from line.close(text)
@@ -277,6 +296,12 @@ class _OpenLine:
         self._pieces: list[Segment] = []
         self._cells: list[list[Segment]] = [[]]
         self._known: dict[tuple[float, float], int | None] = {}
+        self.rule = min(self._rules, default=math.inf)
+        """The next rule between cells."""
+        self.low, self.high = bottom, top
+        """Bottom and top of the last glyph."""
+        self.nearest = self.farthest = 0.0
+        """Gaps, the first not included, at which a glyph of the same height simply follows."""
 
     def is_next(self, left: float, bottom: float) -> bool:
         """Return whether a glyph stands beside the last one of a line that leans, such as a stamp across the page."""
@@ -310,9 +335,12 @@ class _OpenLine:
         self._known = {}
 
     def add(self, index: int, code: int, left: float, right: float, *, space: bool, level: int) -> None:
-        self._last = index if level == 0 else self._last
+        last = index if level == 0 else self._last
         gap = left - self.right
-        ruled = self._passes_rule(left) if self._rules else False
+        ruled = left + _ON_RULE >= self.rule
+        if ruled:
+            self._rules = [x for x in self._rules if x > left + _ON_RULE]
+            self.rule = min(self._rules, default=math.inf)
         if (ruled or gap > WORD_GAP * self.size) and self._codes:
             self._end_piece()
             if ruled or gap > CELL_GAP * self.size:
@@ -322,20 +350,21 @@ class _OpenLine:
             self._codes.append(32)
         if level != (self._levels[-1][1] if self._levels else 0):
             self._levels.append((len(self._codes), level))
+        self.append(index, code, max(right, left))
+        self._last = last
+        plain = not self.leans and not (self._levels and self._levels[-1][1])
+        self.nearest, self.farthest = -max(self.size, 4.0), WORD_GAP * self.size if plain else -math.inf
+
+    def append(self, index: int, code: int, right: float) -> None:
+        """Add a glyph of the same word."""
         self._codes.append(_HYPHENS.get(code, code))
-        self.right = max(right, left)
+        self._last, self.right = index, right
 
     def _is_joined(self, level: int) -> bool:
         """Return whether a space before a glyph that touches the one before is only PDFium's guess, where a glyph was
         raised, lowered, or back on the line.
         """
         return level != (self._levels[-1][1] if self._levels else 0)
-
-    def _passes_rule(self, left: float) -> bool:
-        """Return whether the rule between two cells stands before a glyph at `left`."""
-        passed = [x for x in self._rules if x <= left + _ON_RULE]
-        self._rules = [x for x in self._rules if x > left + _ON_RULE]
-        return bool(passed)
 
     def close(self, text: Any) -> Iterator[Line]:
         self._end_piece()
@@ -356,7 +385,7 @@ class _OpenLine:
 
 def decoded(codes: Sequence[int]) -> str:
     text = "".join(map(chr, codes))
-    if any(code in _SURROGATES for code in codes):
+    if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 

@@ -60,8 +60,8 @@ class _Block:
 def add_pages(builder: TextBuilder, pages: Sequence[Page]) -> str | None:
     """Add the blocks of all pages. Return the title: the first top heading, when it is on the first page."""
     vocabulary = Vocabulary(pages)
-    blocks_by_page = list(_blocks_by_page(pages, vocabulary))
     body = _body_size(pages)
+    blocks_by_page = list(_blocks_by_page(pages, vocabulary, body))
     carried: tuple[str, list[int]] | None = None
     for number, (page, blocks) in enumerate(zip(pages, blocks_by_page, strict=True)):
         following = blocks_by_page[number + 1] if number + 1 < len(pages) else []
@@ -101,8 +101,8 @@ def _write(builder: TextBuilder, block: _Block) -> None:
         builder.paragraph(block.text)
 
 
-def _blocks_by_page(pages: Sequence[Page], vocabulary: Vocabulary) -> Iterator[list[_Block]]:
-    levels = _levels(pages)
+def _blocks_by_page(pages: Sequence[Page], vocabulary: Vocabulary, body: float) -> Iterator[list[_Block]]:
+    levels = _levels(pages, body)
     bold = _bold_level(pages, levels)
     table: Table | RuledTable | None = None
     lines_by_page = [in_reading_order(page, vocabulary) for page in pages]
@@ -180,9 +180,8 @@ def _body_size(pages: Sequence[Page]) -> float:
     return max(weight, key=lambda size: weight[size], default=0.0)
 
 
-def _levels(pages: Sequence[Page]) -> dict[float, int]:
+def _levels(pages: Sequence[Page], body: float) -> dict[float, int]:
     """Return font size -> heading level; empty if large type is too common to indicate a heading."""
-    body = _body_size(pages)
     weight: Counter[float] = Counter()
     headings: Counter[float] = Counter()
     for page in pages:

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import neg
 
 from groundtune.languages.segmentation import unwrap
 
@@ -102,6 +103,8 @@ class Line:
 
     @property
     def text(self) -> str:
+        if len(self.segments) == 1:
+            return self.segments[0].text
         return " ".join(segment.text for segment in self.segments)
 
     @property
@@ -125,7 +128,7 @@ class Grid:
         return self.xs[0] < 0.5 * (segment.left + segment.right) < self.xs[-1]
 
     def row_at(self, y: float) -> int | None:
-        row = sum(top >= y for top in self.ys) - 1
+        row = bisect_right(self.ys, -y, key=neg) - 1
         return row if 0 <= row < len(self.cells) else None
 
     def cell_at(self, x: float, y: float) -> int | None:
