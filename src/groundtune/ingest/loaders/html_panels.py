@@ -29,8 +29,8 @@ class Panels:
         self._tree = tree
         self._opened: set[int] = set()
         self._links: set[str] | None = None
-        lowered = source.lower()
-        found = tree.css(_CONTROLS) if any(sign in lowered for sign in _SIGNS) else []
+        may_have = any(sign in source for sign in _SIGNS) or any(sign in source.lower() for sign in _SIGNS)
+        found = tree.css(_CONTROLS) if may_have else []
         controls = {control.mem_id: control for control in found if control.tag not in _FIELDS}
         if controls:
             self._connect([*controls.values()])

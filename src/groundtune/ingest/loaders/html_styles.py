@@ -5,7 +5,9 @@ hide, strike through or number something are applied, and those that take it bac
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
@@ -24,18 +26,19 @@ _TELLING = re.compile(
 _SHEET = re.compile(r"<style", re.IGNORECASE)
 _ANY_SHEET = re.compile(r"<style|<link\b[^>]*stylesheet", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
-_TOKEN = re.compile(r"([^{}]*)([{}])")
 _SCREEN = re.compile(r"@media\s+(?:only\s+)?(?:screen|all)\s*|@supports\b.*|@layer\b.*", re.IGNORECASE | re.DOTALL)
 _STATES = re.compile(r"::|:(?:before|after|hover|focus|active|visited|target|checked|placeholder|selection)\b", re.I)
 _COMMA = re.compile(r",(?![^()]*\))")
 _ANIMATED = re.compile(r"\banimation\s*:", re.IGNORECASE)
 _SPECIFIC = (re.compile(r"#[\w-]+"), re.compile(r"[.:\[][\w-]+"), re.compile(r"(?:^|[\s>+~])[a-z][\w-]*", re.I))
-_LAST_PART = re.compile(r"[^\s>+~]+$")
 _CONDITION = re.compile(r"\[[^\]]*\]|:[\w-]+(?:\([^)]*\))?")
 _ONE_CLASS = re.compile(r"\.[\w-]+")
-_NAME = re.compile(r"[.#]([\w-]+)")
+_NAME = re.compile(r"[.#][\w-]+")
 _TAG = re.compile(r"[a-z][\w-]*", re.IGNORECASE)
+_SIBLING = re.compile(r"[+~]")
 _MAX_RULES = 500
+_FEW = 8
+"""Elements that are searched one by one rather than the page."""
 _WHITE = re.compile(r"white|#fff(?:fff)?|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\)")
 _ZERO = re.compile(r"0*\.?0+(?:px|pt|em|rem|%)?")
 _FAR_AWAY = re.compile(r"-\d{3,}(?:\.\d+)?(?:px|pt|em|rem)?")
@@ -45,18 +48,33 @@ _Declarations = dict[str, tuple[str, bool]]
 """Value by property, and whether it is marked as important."""
 
 
-class _Rule(NamedTuple):
-    """One selector of a style sheet with the text of what it declares."""
+class _Block(NamedTuple):
+    """Selectors of a style sheet with the text of what they declare."""
 
-    selector: str
+    selectors: str
     text: str
     is_telling: bool
     order: int
 
+    def rules(self) -> "Iterator[_Rule]":
+        """Yield a rule for each selector that needs no action of the reader."""
+        selectors = _COMMA.split(self.selectors) if "(" in self.selectors else self.selectors.split(",")
+        for at, selector in enumerate(selectors):
+            if ":" not in selector or not _STATES.search(selector):
+                yield _Rule(selector.strip(), self.text, (self.order, at))
+
+
+class _Rule(NamedTuple):
+    """One selector with the text of what it declares."""
+
+    selector: str
+    text: str
+    order: tuple[int, int]
+
     @property
     def rank(self) -> tuple[int, ...]:
         """Specificity, then order: of two rules for an element, the one of higher rank is applied."""
-        return (*(len(pattern.findall(self.selector)) for pattern in _SPECIFIC), self.order)
+        return (*(len(pattern.findall(self.selector)) for pattern in _SPECIFIC), *self.order)
 
     @property
     def declarations(self) -> _Declarations:
@@ -76,7 +94,7 @@ class Styles:
         sheets = tree.css("style") if _SHEET.search(source) else []
         css = "\n".join(style.text() for style in sheets if _is_for_screens(style))
         if _TELLING.search(css.lower()):
-            self._apply(tree, list(_rules(css)))
+            self._apply(tree, list(_blocks(css)))
 
     @property
     def has_rules(self) -> bool:
@@ -108,23 +126,25 @@ class Styles:
             element = element.parent
         return True
 
-    def _apply(self, tree: LexborHTMLParser, rules: list[_Rule]) -> None:
+    def _apply(self, tree: LexborHTMLParser, blocks: list[_Block]) -> None:
         elements = _Elements(tree)
-        telling = [rule for rule in rules if rule.is_telling and elements.may_match(rule.selector)]
-        matched = {rule.order: elements.select(rule.selector) for rule in telling[:_MAX_RULES]}
+        telling = [rule for block in blocks if block.is_telling for rule in block.rules()]
+        telling = [rule for rule in telling if elements.may_match(rule.selector)][:_MAX_RULES]
+        matched = {rule: elements.select(rule.selector) for rule in telling}
         touched = {node.mem_id: node for nodes in matched.values() for node in nodes}
         names = {name for node in touched.values() for name in (node.tag or "", *_names(node))}
-        properties = {name for rule in telling if matched.get(rule.order) for name in rule.declarations}
-        for rule in rules:  # those that may take it back
+        properties = {name for rule in telling if matched[rule] for name in rule.declarations}
+        declared = re.compile("|".join(rf"{name[0]}(?<![\w-].){name[1:]}\s*:" for name in properties) or r"(?!)")
+        may_take_back = (block for block in blocks if declared.search(block.text))
+        for rule in chain.from_iterable(map(_Block.rules, may_take_back)):
             if len(matched) >= 2 * _MAX_RULES:
                 break
-            if rule.order in matched or not any(map(rule.text.__contains__, properties)):
-                continue
-            if names.issuperset(_wanted_names(rule.selector)) and elements.may_match(rule.selector):
-                matched[rule.order] = elements.select(rule.selector)
-        for rule in sorted((rule for rule in rules if matched.get(rule.order)), key=lambda rule: rule.rank):
+            is_wanted = names.issuperset(_wanted_names(rule.selector)) and rule not in matched
+            if is_wanted and elements.may_match(rule.selector):
+                matched[rule] = elements.select(rule.selector)
+        for rule in sorted((rule for rule, nodes in matched.items() if nodes), key=lambda rule: rule.rank):
             declarations = rule.declarations
-            for node in matched[rule.order]:
+            for node in matched[rule]:
                 if node.mem_id not in touched:
                     continue
                 before = self._by_node.setdefault(node.mem_id, {})
@@ -139,23 +159,31 @@ class _Elements:
     def __init__(self, tree: LexborHTMLParser) -> None:
         self._tree = tree
         self._selected: dict[str, list[LexborNode]] = {}
-        self._by_name: dict[str, list[LexborNode]] = {}
+        by_name: dict[str, list[LexborNode]] = defaultdict(list)
         for node in tree.css("[class], [id]"):
             for name in _names(node):
-                self._by_name.setdefault(name, []).append(node)
+                by_name[name].append(node)
+        self._by_name = dict(by_name)
 
     def may_match(self, selector: str) -> bool:
         return all(name in self._by_name for name in _NAME.findall(_without_conditions(selector)))
 
     def select(self, selector: str) -> list[LexborNode]:
         if _ONE_CLASS.fullmatch(selector):
-            return self._by_name.get(selector[1:], [])
+            return self._by_name.get(selector, [])
         if selector not in self._selected:
             try:
-                self._selected[selector] = self._tree.css(selector)
+                self._selected[selector] = self._find(selector)
             except SelectolaxError:
                 self._selected[selector] = []
         return self._selected[selector]
+
+    def _find(self, selector: str) -> list[LexborNode]:
+        """Search the page, or only the few elements with the rarest name that what is selected, or holds it, has."""
+        roots = min((self._by_name.get(name, []) for name in _last_names(selector)), key=len, default=[])
+        if not 0 < len(roots) <= _FEW:
+            return self._tree.css(selector)
+        return [*{node.mem_id: node for root in roots for node in root.css(selector)}.values()]
 
 
 def is_hidden(style: Mapping[str, str]) -> bool:
@@ -187,25 +215,21 @@ def _is_for_screens(style: LexborNode) -> bool:
     return (style.attributes.get("media") or "all").strip().lower() in ("all", "screen", "")
 
 
-def _rules(css: str) -> Iterator[_Rule]:
-    """Yield the rules that a screen of any width applies, one for each selector."""
+def _blocks(css: str) -> Iterator[_Block]:
+    """Yield what a screen of any width applies."""
     applies = [True]
-    selectors: str | None = None
-    order = 0
-    for found in _TOKEN.finditer(_COMMENT.sub("", css)):
-        if found[2] == "{":
-            text = found[1].rpartition(";")[2].strip()
-            is_group = text.startswith("@")
-            applies.append(applies[-1] and selectors is None and (not is_group or bool(_SCREEN.fullmatch(text))))
-            selectors = None if is_group else text
-            continue
+    if "/*" in css or "-->" in css or "<!--" in css:
+        css = _COMMENT.sub("", css)
+    for order, piece in enumerate(css.split("}")[:-1]):
+        *openings, text = piece.split("{")
+        selectors: str | None = None
+        for opening in openings:
+            opened = opening.rpartition(";")[2].strip()
+            is_group = opened.startswith("@")
+            applies.append(applies[-1] and selectors is None and (not is_group or bool(_SCREEN.fullmatch(opened))))
+            selectors = None if is_group else opened
         if selectors and applies[-1]:
-            is_telling = bool(_TELLING.search(found[1].lower()))
-            for selector in _COMMA.split(selectors) if "(" in selectors else selectors.split(","):
-                if ":" not in selector or not _STATES.search(selector):
-                    order += 1
-                    yield _Rule(selector.strip(), found[1], is_telling, order)
-        selectors = None
+            yield _Block(selectors, text, bool(_TELLING.search(text.lower())), order)
         if len(applies) > 1:
             applies.pop()
 
@@ -219,21 +243,28 @@ def _declarations(text: str) -> _Declarations:
     return declarations
 
 
-def _names(node: LexborNode) -> Iterator[str]:
-    """Yield the classes and the id of an element."""
+def _names(node: LexborNode) -> list[str]:
+    """Return the classes and the id of an element, as selectors write them."""
     attributes = node.attributes
-    yield from (attributes.get("class") or "").split()
+    names = [f".{name}" for name in classes.split()] if (classes := attributes.get("class")) else []
     if identifier := attributes.get("id"):
-        yield identifier
+        names.append(f"#{identifier}")
+    return names
 
 
 def _wanted_names(selector: str) -> list[str]:
     """Return the classes, the id and the tag that an element must have for this selector."""
-    last = _LAST_PART.search(_without_conditions(selector))
-    if not last:
-        return []
-    tag = _TAG.match(last[0])
-    return [*_NAME.findall(last[0]), *([tag[0].lower()] if tag else [])]
+    last = _without_conditions(selector)
+    for sign in " \n\t>+~":
+        last = last.rpartition(sign)[2]
+    tag = _TAG.match(last)
+    return [*_NAME.findall(last), *([tag[0].lower()] if tag else [])]
+
+
+def _last_names(selector: str) -> list[str]:
+    """Return the classes and the id behind which nothing in the selector has a name; none if siblings matter."""
+    parts = [] if _SIBLING.search(selector) else _without_conditions(selector).replace(">", " ").split()
+    return next((names for part in reversed(parts) if (names := _NAME.findall(part))), [])
 
 
 def _without_conditions(selector: str) -> str:
