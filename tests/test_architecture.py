@@ -23,7 +23,7 @@ LAYERS = (
     {"config", "stats"},
     {"citations", "dataset", "ingest", "models", "retrieve"},
     {"approaches", "corpus", "measure", "tune"},
-    {"decide", "drafting", "report"},
+    {"advice", "decide", "drafting", "report"},
     {"build"},
     {"workflows"},
     {"project"},

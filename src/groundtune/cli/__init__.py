@@ -17,6 +17,7 @@ from groundtune.errors import ConfigError, GroundtuneError, ProviderError
 
 VERBS = {
     "init": "Create the project file (groundtune.toml) for this folder.",
+    "advise": "Advise which approach to try first, before there is data.",
     "check": "Check the project for problems before you spend time or money.",
     "ingest": "Bring the index up to date with the documents.",
     "search": "Show what retrieval finds, with scores.",

@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from groundtune.advice.situation import Situation
+from groundtune.common.files import write_atomic
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import UsageError
 from groundtune.ingest.loaders import SOURCE_CODE, is_readable
@@ -116,6 +118,8 @@ def project_file(
     model: ModelChoice | Mapping[str, Any] | None = None,
     embedder: Mapping[str, Any] | None = None,
     access: Mapping[tuple[str, ...], Sequence[str]] | None = None,
+    requirements: Mapping[str, Any] | None = None,
+    costs: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the commented text of groundtune.toml. Without a model, the project answers with verbatim quotes.
 
@@ -146,19 +150,57 @@ def project_file(
             "",
             *([*_table("embedder", embedder), ""] if embedder else []),
             "# Requirements that a recommended approach must meet.",
-            "# [requirements]",
-            "# citations = true",
-            "# max_asserted_wrong = 0.05      # wrong answers without a word of doubt",
-            "# max_p95_seconds = 2.0",
-            '# residency = "local"            # or the hosts that text may be sent to: ["api.example.com"]',
+            *(
+                _table("requirements", requirements)
+                if requirements
+                else (
+                    "# [requirements]",
+                    "# citations = true",
+                    "# max_asserted_wrong = 0.05      # wrong answers without a word of doubt",
+                    "# max_p95_seconds = 2.0",
+                    '# residency = "local"            # or the hosts that text may be sent to: ["api.example.com"]',
+                )
+            ),
             "",
             "# Used to estimate costs.",
-            "# [costs]",
-            "# requests_per_month = 10_000",
-            '# documents_change = "weekly"    # daily, weekly, monthly, yearly, never',
+            *(
+                _table("costs", costs)
+                if costs
+                else (
+                    "# [costs]",
+                    "# requests_per_month = 10_000",
+                    '# documents_change = "weekly"    # daily, weekly, monthly, yearly, never',
+                )
+            ),
             "",
         )
     )
+
+
+def write_advised_project(root: Path, situation: Situation) -> Path:
+    """Write a project file for what a folder holds and a situation asks for. Raises UsageError if there is one."""
+    path = root / PROJECT_FILE
+    if path.exists():
+        raise UsageError(f"{path} already exists", hint="groundtune advise without --write")
+    contents = survey(root)
+    requirements = {
+        "citations": situation.citations or None,
+        "max_p95_seconds": situation.latency_seconds,
+        "residency": "local" if situation.residency == "local" else None,
+    }
+    changes = "monthly" if situation.knowledge_changes == "quarterly" else situation.knowledge_changes
+    costs = {"requests_per_month": situation.requests_per_month or None, "documents_change": changes}
+    text = project_file(
+        name=root.name or "documents",
+        task=situation.task or contents.task,
+        include=contents.include,
+        exclude=contents.exclude,
+        examples=contents.examples,
+        requirements={key: value for key, value in requirements.items() if value is not None},
+        costs={key: value for key, value in costs.items() if value is not None},
+    )
+    write_atomic(path, text)
+    return path
 
 
 def _examples_table(examples: Sequence[str]) -> tuple[str, ...]:

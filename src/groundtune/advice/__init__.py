@@ -1,0 +1,1 @@
+"""Advise before there is data: what published guides say of a situation, and what groundtune recommends."""

@@ -1,0 +1,197 @@
+"""Put together the advice for a situation, and show it on one page."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from groundtune.advice.guides import Guide, Opinion, apply_guide
+from groundtune.advice.recommendation import Recommendation, applying, recommend
+from groundtune.advice.situation import Situation
+from groundtune.display import Block, Displayed, Line, Table
+
+FAMILIES: Mapping[str, str] = {
+    "rag": "rag", "quote-bm25": "rag", "quote-dense": "rag", "quote-hybrid": "rag", "hybrid": "both",
+    "tuned": "fine-tune", "tuned-constrained": "fine-tune",
+}  # fmt: skip
+"""What approaches of a comparison are in the words of the guides; all others are prompts."""
+TITLES: Mapping[str, str] = {
+    "prompt": "a good prompt first: nothing speaks for more yet",
+    "rag": "retrieve (RAG)",
+    "fine-tune": "fine-tune",
+    "both": "retrieve and fine-tune, retrieval first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the latest comparison found in this project."""
+
+    sentence: str
+    leaders: tuple[str, ...]
+    """The best approach, and those that are not measurably worse."""
+    run: str | None
+    """Name of the run; None for results from outside a project."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The leaders in the words of the guides."""
+        return tuple(dict.fromkeys(FAMILIES.get(re.split("[:/@]", name)[0], "prompt") for name in self.leaders))
+
+    def judge(self, says: str) -> str:
+        """Return whether a guide was right about this project."""
+        if says in ("either", "undecided"):
+            return "left it open"
+        return "right" if says in self.families else "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice(Displayed):
+    """What to do in a situation, what the guides say of it, and what to measure next."""
+
+    situation: Situation
+    seen: tuple[str, ...]
+    """What was found out without asking."""
+    recommendation: Recommendation
+    opinions: tuple[Opinion, ...]
+    conflicts: tuple[Mapping[str, str], ...]
+    mistakes: tuple[Mapping[str, str], ...]
+    options: tuple[Mapping[str, str], ...]
+    costs: tuple[tuple[str, str], ...]
+    """What each guide says of cost and time, with the name of the guide."""
+    next: tuple[str, ...]
+    """Commands that work in this folder as they stand."""
+    measured: Measured | None = None
+    """What the latest comparison found; None without one."""
+
+    @property
+    def agreeing(self) -> tuple[str, ...]:
+        """Names of the guides that say the same."""
+        return tuple(opinion.guide for opinion in self.opinions if opinion.says == self.recommendation.approach)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        recommendation = self.recommendation
+        return {
+            "situation": self.situation.known(),
+            "seen": list(self.seen),
+            "recommendation": {
+                "approach": recommendation.approach,
+                "steps": list(recommendation.steps),
+                "hangs_on": list(recommendation.hangs_on),
+                "reasons": [asdict(reason) for reason in recommendation.reasons],
+                "against_training_now": [asdict(reason) for reason in recommendation.against],
+                "flips": [asdict(flip) for flip in recommendation.flips],
+                "agreeing_guides": list(self.agreeing),
+            },
+            "guides": [asdict(opinion) for opinion in self.opinions],
+            "conflicts": [dict(entry) for entry in self.conflicts],
+            "mistakes": [dict(entry) for entry in self.mistakes],
+            "options": [dict(entry) for entry in self.options],
+            "costs": [{"guide": guide, "says": text} for guide, text in self.costs],
+            "next": list(self.next),
+            "measured": self.measured
+            and {
+                "run": self.measured.run,
+                "sentence": self.measured.sentence,
+                "leaders": list(self.measured.leaders),
+                "guides": {opinion.guide: self.measured.judge(opinion.says) for opinion in self.opinions},
+            },
+        }
+
+    def view(self) -> list[Block]:
+        recommendation = self.recommendation
+        blocks: list[Block] = [
+            Line(f"Recommended: {TITLES[recommendation.approach]}", "strong"),
+            *(Line(f"{reason.text}  ({reason.source})", indent=1) for reason in recommendation.reasons),
+        ]
+        if recommendation.against:
+            blocks.append(Line("Something speaks for training too, but not now:"))
+            blocks += [Line(f"{reason.text}  ({reason.source})", indent=1) for reason in recommendation.against]
+        blocks += [Line(self._certainty(), "dim"), *_titled("Steps", _numbered(recommendation.steps))]
+        blocks += [Line(""), Line("What the guides say of your situation", "strong"), self._guides()]
+        blocks += [Line(f"{each.guide}: {remark}", indent=1) for each in self.opinions for remark in each.remarks]
+        if self.measured:
+            blocks += _titled("What was measured here", self._measured(self.measured))
+        blocks += _titled("Where they contradict each other", (f"{e['text']} {e['side']}" for e in self.conflicts))
+        blocks += _titled("Mistakes that are near", map(_with_source, self.mistakes))
+        blocks += _titled("Options that the guides do not know", map(_with_source, self.options))
+        blocks += _titled("Cost and time, as the guides put it", (f"{guide}: {text}" for guide, text in self.costs))
+        return [*blocks, *_titled("Measure next", self.next)]
+
+    def _measured(self, measured: Measured) -> list[str]:
+        """Return where the guides were right and wrong on this project's own figures."""
+        judged: dict[str, list[str]] = {}
+        for opinion in self.opinions:
+            judged.setdefault(measured.judge(opinion.says), []).append(opinion.guide)
+        line = "; ".join(f"{', '.join(names)}: {how}" for how, names in judged.items())
+        return [f"{measured.sentence} (run {measured.run})", f"Guides, measured by its leaders: {line}"]
+
+    def _certainty(self) -> str:
+        agreeing = ", ".join(self.agreeing) or "none"
+        line = f"Guides that say the same: {agreeing}."
+        if not self.recommendation.flips:
+            return f"{line} No single other answer would change it."
+        return f"{line} It hangs on: {'; '.join(_flip_lines(self.recommendation))}."
+
+    def _guides(self) -> Table:
+        rows = [(each.guide, each.says, each.because, each.place or None) for each in self.opinions]
+        return Table(("guide", "says", "because", "place in the guide"), rows)
+
+
+def advise(
+    situation: Situation,
+    guides: Sequence[Guide],
+    *,
+    seen: Sequence[str] = (),
+    commands: Sequence[str] = (),
+    measured: Measured | None = None,
+) -> Advice:
+    """Run the guides and our own rules. seen: what was found out without asking; commands: what to measure next."""
+    return Advice(
+        situation=situation,
+        seen=tuple(seen),
+        recommendation=recommend(situation),
+        opinions=tuple(apply_guide(guide, situation) for guide in guides),
+        conflicts=tuple(applying("conflicts", situation)),
+        mistakes=tuple(applying("mistakes", situation)),
+        options=tuple(applying("options", situation)),
+        costs=tuple((guide.name, text) for guide in guides for text in guide.costs),
+        next=tuple(commands),
+        measured=measured,
+    )
+
+
+def _with_source(entry: Mapping[str, str]) -> str:
+    return f"{entry['text']}  ({entry['source']})"
+
+
+def _flip_lines(recommendation: Recommendation) -> list[str]:
+    """One line for each question: the other answers, by what they lead to."""
+    lines = []
+    for question in recommendation.hangs_on:
+        outcomes: dict[str, list[str]] = {}
+        for flip in recommendation.flips:
+            if flip.question == question:
+                outcomes.setdefault(flip.approach, []).append(_value(flip.answer))
+        changes = ", ".join(f"{' or '.join(values)} → {approach}" for approach, values in outcomes.items())
+        lines.append(f"{question} ({changes})")
+    return lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " and ".join(value)
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _titled(title: str, lines: Iterable[str]) -> list[Block]:
+    """Return the lines under a title; nothing without lines."""
+    shown: list[Block] = [Line(text, indent=1) for text in lines]
+    return [Line(""), Line(title, "strong"), *shown] if shown else []
+
+
+def _numbered(lines: Sequence[str]) -> list[str]:
+    return [f"{number}. {text}" for number, text in enumerate(lines, 1)]

@@ -1,0 +1,91 @@
+"""Define what is known of a situation. Asks nobody and looks at nothing."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from groundtune.errors import UsageError
+
+Problem = Literal["facts", "behaviour", "cost", "speed"]
+Changes = Literal["daily", "weekly", "monthly", "quarterly", "yearly", "never"]
+
+
+class Situation(BaseModel):
+    """The answers to the questions of `groundtune advise`; None: not known, which decides nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    problem: tuple[Problem, ...] | None = None
+    """What is wrong today: missing or stale facts, wrong behaviour (style, format, jargon), cost, speed."""
+    knowledge_changes: Changes | None = None
+    """How often the knowledge that answers need changes."""
+    citations: bool | None = None
+    """Whether answers must name their sources."""
+    task: Literal["answer", "classify", "extract", "write"] | None = None
+    labelled_examples: Annotated[int, Field(ge=0)] | None = None
+    prompting_exhausted: bool | None = None
+    """Whether prompting was tried in earnest and does not suffice."""
+    latency_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Longest time that an answer may take."""
+    requests_per_month: Annotated[int, Field(ge=0)] | None = None
+    residency: Literal["any", "local"] | None = None
+    """local: text must not leave the organisation's own machines."""
+    domain: Literal["narrow", "broad"] | None = None
+    """narrow: a simple, well-defined domain."""
+    stage: Literal["prototype", "production"] | None = None
+    budget_model: Literal["per_query", "predictable"] | None = None
+    sensitive: bool | None = None
+    """Whether the data are too sensitive to be put into weights."""
+    access_rules: bool | None = None
+    """Whether some documents are for some people only."""
+    grounding_critical: bool | None = None
+    """Whether an invented fact would do harm."""
+    quick_start: bool | None = None
+    """Whether a first result is needed within days."""
+    varied_questions: bool | None = None
+    accuracy_critical: bool | None = None
+    """Whether the highest accuracy on one task is what counts."""
+    specialised_vocabulary: bool | None = None
+    """Whether there is jargon or notation that a general model handles badly."""
+    large_structured_sources: bool | None = None
+    """Whether the knowledge is a large body of documentation, archives or many sources."""
+    document_tokens: Annotated[int, Field(ge=0)] | None = None
+    """About how many tokens all documents have together."""
+
+    def known(self) -> dict[str, Any]:
+        """Return what is known, by question."""
+        return self.model_dump(exclude_none=True)
+
+
+def read_situation(values: Mapping[str, Any], *, origin: str) -> Situation:
+    """Check answers. Raises UsageError that names each that is wrong. origin: where they come from, for the message."""
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value is not None
+    }
+    try:
+        return Situation(**values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, problem['loc'][:1]))}: {_message(problem)}" for problem in error.errors()]
+        hint = f"known answers: {', '.join(Situation.model_fields)}"
+        raise UsageError(f"{origin}: {'; '.join(dict.fromkeys(problems))}", hint=hint) from None
+
+
+def alternatives(name: str) -> tuple[Any, ...]:
+    """Return values of a question that lie on different sides of what guides and recommendation ask of it."""
+    return _ALTERNATIVES.get(name) or get_args(get_args(Situation.model_fields[name].annotation)[0]) or (True, False)
+
+
+_ALTERNATIVES: Mapping[str, tuple[Any, ...]] = {
+    "problem": (("facts",), ("behaviour",), ("facts", "behaviour"), ("cost",), ("speed",)),
+    "labelled_examples": (0, 100, 1_000, 10_000),
+    "latency_seconds": (0.5, 3.0, 10.0),
+    "requests_per_month": (1_000, 100_000, 10_000_000),
+    "document_tokens": (20_000, 10_000_000),
+}
+
+
+def _message(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such question"
+    return str(problem["msg"]).replace("Input should be", "must be").lower()

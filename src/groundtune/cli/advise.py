@@ -1,0 +1,122 @@
+"""Implement `groundtune advise`: which approach, before there is anything to measure."""
+
+import json as json_text
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from groundtune.advice.advice import Advice, Measured, advise
+from groundtune.advice.guides import published_guides, team_guides
+from groundtune.advice.situation import read_situation
+from groundtune.cli import output
+from groundtune.cli.options import Json
+from groundtune.config import PROJECT_FILE
+from groundtune.errors import MissingError, UsageError
+from groundtune.workspace import Workspace
+
+
+def run(
+    folder: Annotated[
+        Path, typer.Option("--folder", "-C", metavar="FOLDER", help="Folder to look at.", show_default="this folder")
+    ] = Path(),
+    answers: Annotated[
+        Path | None,
+        typer.Option("--answers", metavar="FILE", help="JSON file with answers; what it leaves out is not known."),
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--answer", "-a", metavar="QUESTION=VALUE", help="An answer, such as citations=true (repeatable)."
+        ),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write a project file to start from, if the folder has none.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Advise which approach to try first, from about a dozen short questions and from what the folder shows.
+
+    In a terminal it asks, and advises after the third answer already; with --answers or --answer it asks nothing.
+    Answers are kept in .groundtune/advice.json, so that an interrupted session goes on. Nothing is sent anywhere.
+    """
+    from groundtune.project.surroundings import look_around
+
+    if not folder.is_dir():
+        raise MissingError(f"no folder {output.printable(folder)}", hint=f"mkdir -p {output.printable(folder)}")
+    around = look_around(folder.resolve())
+    stated = _stated(answers, given or ())
+    guides = [*published_guides(), *team_guides(folder)]
+    measured = _measured(folder)
+
+    def advice(known: Mapping[str, Any]) -> Advice:
+        situation = read_situation({**around.answers, **known}, origin="answers")
+        return advise(situation, guides, seen=around.seen, commands=around.commands, measured=measured)
+
+    if not stated and not json and sys.stdin.isatty() and sys.stderr.isatty():
+        from groundtune.cli.advise_questions import ask_questions
+
+        stated = ask_questions(folder, around.answers, around.seen, advice)
+    result = advice(stated)
+    if json:
+        output.print_json(result.summary())
+    else:
+        output.print_line(str(result))
+    if write:
+        _write(folder, result)
+    if result.next:
+        output.next_step(result.next[0])
+
+
+def _measured(folder: Path) -> Measured | None:
+    """Return what the latest comparison of the project in this folder found."""
+    if not (folder / PROJECT_FILE).is_file() or not Workspace(folder).runs.is_dir():
+        return None
+    from groundtune.project import Project
+
+    with Project.open(folder) as project:
+        try:
+            report = project.report()
+        except MissingError:
+            return None
+    return Measured(report.verdict.sentence, report.verdict.leaders, report.run.name)
+
+
+def _stated(file: Path | None, given: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """Return the answers of a file and of the options, which go before it. Raises UsageError, MissingError."""
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            read = json_text.loads(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise MissingError(f"{output.printable(file)} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise UsageError(f"{output.printable(file)} is no JSON: {error}") from error
+        if not isinstance(read, dict):
+            raise UsageError(f"{output.printable(file)} holds no object", hint='for example {"citations": true}')
+        values |= read
+        read_situation(values, origin=output.printable(file))
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--answer {text!r} is not QUESTION=VALUE", hint="for example --answer citations=true")
+        values[name] = _value(value)
+    read_situation(values, origin="--answer")
+    return values
+
+
+def _value(text: str) -> Any:
+    """Read a value as JSON, else as a list where it has commas, else as the text itself."""
+    try:
+        return json_text.loads(text)
+    except ValueError:
+        return text.split(",") if "," in text else text
+
+
+def _write(folder: Path, advice: Advice) -> None:
+    from groundtune.project.init import write_advised_project
+
+    path = write_advised_project(folder.resolve(), advice.situation)
+    output.print_note(f"wrote {output.printable(path)}")

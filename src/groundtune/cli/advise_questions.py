@@ -1,0 +1,83 @@
+"""Ask the questions of `groundtune advise` in a terminal: arrow keys, back, pass over, and resume."""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import questionary
+
+from groundtune.advice.advice import TITLES, Advice
+from groundtune.cli import output
+from groundtune.common.files import write_atomic
+
+FIRST_ADVICE = 3
+"""Answers after which a first recommendation is shown."""
+KEPT = Path(".groundtune/advice.json")
+"""File with the answers so far, below the folder."""
+BACK, PASS, DONE = "← back", "I do not know", "That is enough"
+
+
+def ask_questions(
+    folder: Path, around: Mapping[str, Any], seen: Sequence[str], advice: Callable[[Mapping[str, Any]], Advice]
+) -> dict[str, Any]:
+    """Ask what the folder does not show, and return the answers. They are kept, also when Ctrl-C ends it."""
+    for line in seen:
+        output.print_note(f"seen: {line}")
+    questions = [each for each in _questions() if each["name"] not in around]
+    answers = _kept(folder)
+    if answers and not questionary.confirm(f"Go on with the {len(answers)} answers of last time?").unsafe_ask():
+        answers = {}
+    at = next((n for n, each in enumerate(questions) if each["name"] not in answers), 0)
+    while at < len(questions):
+        choice = _ask(questions[at], at, len(questions), answers.get(questions[at]["name"]))
+        if choice == BACK:
+            at -= 1
+            continue
+        if choice == DONE:
+            break
+        name = questions[at]["name"]
+        if choice == PASS:
+            answers.pop(name, None)
+        else:
+            answers[name] = next(each["value"] for each in questions[at]["choices"] if each["label"] == choice)
+        _keep(folder, answers)
+        at += 1
+        if len(answers) >= FIRST_ADVICE and at < len(questions):
+            _show_so_far(advice(answers))
+    return answers
+
+
+def _ask(question: Mapping[str, Any], at: int, total: int, present: Any) -> str:
+    labels = [choice["label"] for choice in question["choices"]]
+    default = next((choice["label"] for choice in question["choices"] if choice["value"] == present), None)
+    further = [PASS, *([BACK] if at else []), *([DONE] if at >= FIRST_ADVICE else [])]
+    title = f"{at + 1} of {total}. {question['text']}"
+    asked = questionary.select(title, [*labels, questionary.Separator(), *further], default=default, qmark="")
+    return str(asked.unsafe_ask())
+
+
+def _show_so_far(advice: Advice) -> None:
+    hangs = ", ".join(advice.recommendation.hangs_on) or "nothing else"
+    output.print_note(f"so far: {TITLES[advice.recommendation.approach]}; hangs on {hangs}", style="bold")
+
+
+def _questions() -> list[dict[str, Any]]:
+    text = (files("groundtune.advice") / "questions.toml").read_text(encoding="utf-8")
+    return list(tomllib.loads(text)["questions"])
+
+
+def _kept(folder: Path) -> dict[str, Any]:
+    """Return the answers of last time; none when there are none that can be read."""
+    try:
+        kept = json.loads((folder / KEPT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _keep(folder: Path, answers: Mapping[str, Any]) -> None:
+    (folder / KEPT).parent.mkdir(exist_ok=True)
+    write_atomic(folder / KEPT, json.dumps(answers, indent=2) + "\n")
