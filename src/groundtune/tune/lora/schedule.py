@@ -16,8 +16,8 @@ ROWS_PER_STEP = ((800, 4), (1600, 8))
 MOST_PER_STEP = 16
 FULL_RATES = {"full": 2e-5, "dpo": 1e-5}
 ADAPTER_RATES = ((1024, 1e-3), (2560, 5e-4))
-"""Learning rates of adapters, below a hidden size; WIDE_RATE from there on. The wider a model, the lower the rate at
-which its adapters learn best (Schulman 2025, "LoRA Without Regret")."""
+"""Learning rates of adapters, below a hidden size; WIDE_RATE from there on. The larger a model, the lower the rate at
+which it learns best: the cookbook of Tinker takes one over the root of the number of weights."""
 WIDE_RATE = 2e-4
 TOO_FEW = 50
 """Optimiser steps below which a training rarely learns anything."""
