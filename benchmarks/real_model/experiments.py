@@ -53,7 +53,7 @@ def objects(folder: Path, options: argparse.Namespace) -> None:
     _write(project / "examples.jsonl", _utterances(options.snips / INTENT))
     head = 'name = "objects"\ntask = "extract"\n[examples]\nfiles = ["examples.jsonl"]\n'
     (project / "groundtune.toml").write_text(head + MODEL.format(tokens=96), encoding="utf-8")
-    _table(project, "objects", options.seeds)
+    _table(project, "objects", options.seeds, epochs=6)
     names = ("prompt", "fewshot", "constrained", "fewshot-constrained", "tuned", "tuned-constrained")
     measure(project, names, untuned=UNTUNED)
 
