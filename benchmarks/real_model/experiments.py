@@ -29,7 +29,7 @@ def answers(folder: Path, options: argparse.Namespace) -> None:
     project = _copy("handbook", folder / "answers", passages=3)
     _set(project, MODEL.format(tokens=64))
     _table(project, "closed_book", options.seeds)
-    _table(project, "over_passages", options.seeds, context="retrieved", epochs=2)
+    _table(project, "over_passages", options.seeds, context="retrieved", epochs=1)
     _open_to_everyone(project)
     measure(project, ("prompt", "fewshot", "rag", "tuned", "hybrid", "quote-hybrid"), untuned=UNTUNED)
     count_stale(project, options.seeds)

@@ -42,14 +42,16 @@ kind = "local"
 model = "{MODEL}"
 max_output_tokens = 64
 
+# Few passages in a prompt: a small model mixes up many, and reads each of them slowly.
+[answers]
+max_passages = 3
+
 # Trained on questions and answers alone: what it knows is in its weights.
 [tune.closed_book]
 kind = "lora"
 base = "{MODEL}"
 max_minutes = 4
-epochs = 4
-accumulate = 1
-learning_rate = 1e-3
+epochs = 2
 
 # Trained on questions with the passages that the search finds: what it learns is to
 # answer from them. A demo has time for a few minutes of it.
@@ -59,8 +61,6 @@ base = "{MODEL}"
 max_minutes = 6
 context = "retrieved"
 epochs = 1
-accumulate = 1
-learning_rate = 1e-3
 
 [compare]
 approaches = {json_text.dumps(APPROACHES)}
