@@ -168,6 +168,17 @@ def test_compare_fills_a_matrix(shop: Path) -> None:
     alone = run(shop, "compare", "--approach", "quote-bm25")
     assert "quote-bm25" in alone.stdout
     assert "quote-dense" not in alone.stdout
+    costs = run_json(shop, "costs")
+    assert costs["run"]
+    (approach,) = costs["approaches"]
+    assert approach["name"] == "quote-bm25"
+    assert 0 < approach["per_request_usd"]["low"] <= approach["per_request_usd"]["high"] < 0.01, "seconds of a machine"
+    assert approach["monthly_usd"]["likely"] > 0
+    shown = run(shop, "costs").stdout
+    assert "Where monthly costs cross" in shown
+    assert "quote-bm25 has the best quality" in shown
+    measured = run_json(shop, "advise")["measured"]
+    assert (measured["leaders"], measured["guides"]["B"]) == (["quote-bm25"], "right")
 
 
 @pytest.mark.parametrize(

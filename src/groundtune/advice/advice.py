@@ -1,6 +1,5 @@
 """Put together the advice for a situation, and show it on one page."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,13 +7,9 @@ from typing import Any
 from groundtune.advice.guides import Guide, Opinion, apply_guide
 from groundtune.advice.recommendation import Recommendation, applying, recommend
 from groundtune.advice.situation import Situation
+from groundtune.approaches.families import family_of
 from groundtune.display import Block, Displayed, Line, Table
 
-FAMILIES: Mapping[str, str] = {
-    "rag": "rag", "quote-bm25": "rag", "quote-dense": "rag", "quote-hybrid": "rag", "hybrid": "both",
-    "tuned": "fine-tune", "tuned-constrained": "fine-tune",
-}  # fmt: skip
-"""What approaches of a comparison are in the words of the guides; all others are prompts."""
 TITLES: Mapping[str, str] = {
     "prompt": "a good prompt first: nothing speaks for more yet",
     "rag": "retrieve (RAG)",
@@ -36,7 +31,7 @@ class Measured:
     @property
     def families(self) -> tuple[str, ...]:
         """The leaders in the words of the guides."""
-        return tuple(dict.fromkeys(FAMILIES.get(re.split("[:/@]", name)[0], "prompt") for name in self.leaders))
+        return tuple(dict.fromkeys(family_of(name) for name in self.leaders))
 
     def judge(self, says: str) -> str:
         """Return whether a guide was right about this project."""

@@ -25,6 +25,7 @@ VERBS = {
     "evaluate": "Measure retrieval on its own, and show what it misses and why.",
     "compare": "Run every approach on the same examples and recommend one.",
     "report": "Show the verdict of a run in the terminal, as JSON or as HTML.",
+    "costs": "Show what each approach costs, and where the lines cross.",
     "use": "Make an approach the project's choice, which ask then uses.",
     "judge": "Measure how well the LLM judge agrees with human labels.",
     "examples": "Draft, review, import, count, split and export examples.",

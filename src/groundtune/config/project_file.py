@@ -33,6 +33,7 @@ from groundtune.config.values import (
     Text,
     Texts,
     Usd,
+    parse_range,
     parse_residency,
     value_error,
 )
@@ -280,6 +281,10 @@ class CostsConfig(Section):
     documents_change: ChangeFrequency | None = None
     months: Annotated[int, Field(ge=1, le=120)] = 12
     """Months over which one-off costs are spread."""
+    assumptions: dict[str, Annotated[tuple[float, float, float], BeforeValidator(parse_range)]] = Field(
+        default_factory=dict
+    )
+    """Assumptions of `groundtune costs` by name: one number, or low, likely and high."""
 
 
 class Config(Section):

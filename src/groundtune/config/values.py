@@ -1,6 +1,7 @@
 """Define and validate the values of a project file: patterns, addresses, names of variables."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable
 from datetime import date
@@ -105,6 +106,16 @@ def parse_residency(value: Any) -> Any:
                 )
         return value
     raise value_error('must be "local" or a list of hosts', hint='write "local" or ["api.example.com"]')
+
+
+def parse_range(value: Any) -> Any:
+    """Return low, likely and high; a single number is all three."""
+    numbers = as_tuple(value) if isinstance(value, list | tuple) else (value,) * 3
+    right = len(numbers) == 3 and all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers)
+    if not right or not 0 <= numbers[0] <= numbers[1] <= numbers[2] < math.inf:
+        hint = "write 0.35, or low, likely and high: [0.2, 0.35, 0.8]"
+        raise value_error("must be a number of 0 or more, or three that rise", hint=hint)
+    return tuple(map(float, numbers))
 
 
 def _name(value: str) -> str:

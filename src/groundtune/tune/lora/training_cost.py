@@ -69,7 +69,8 @@ def split_step(plan: LoraPlan, weights: int | None = None) -> tuple[int, int]:
         room = _activation_room(plan, count_parameters(plan) if weights is None else weights)
         mean = _tokens(plan) / len(plan.train)
         while batch % 2 == 0 and (
-            (plan.device == "cpu" and mean * batch / 2 >= FULL_BATCH) or _activation_bytes(plan, batch, kept=True) > room
+            (plan.device == "cpu" and mean * batch / 2 >= FULL_BATCH)
+            or _activation_bytes(plan, batch, kept=True) > room
         ):
             batch //= 2
     return batch, recipe.schedule.accumulate * recipe.batch_size // batch

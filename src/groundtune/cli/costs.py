@@ -1,0 +1,55 @@
+"""Implement `groundtune costs`: what each approach costs, and where the lines cross."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from groundtune.cli import output
+from groundtune.cli.options import Json
+from groundtune.config import PROJECT_FILE
+from groundtune.errors import MissingError
+
+if TYPE_CHECKING:
+    from groundtune.workflows.costing import CostReport
+
+
+def run(
+    name: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Name of a comparison.", show_default="the latest one")
+    ] = None,
+    *,
+    folder: Annotated[
+        Path, typer.Option("--project", "-C", metavar="FOLDER", help="Project folder.", show_default="this folder")
+    ] = Path(),
+    json: Json = False,
+) -> None:
+    """Show what each approach costs: to set up, by the request, by the month, and by the correct answer.
+
+    Takes tokens, seconds, prices and quality from the latest comparison. Without one, or outside a project, it uses
+    stated assumptions; [costs.assumptions] overrides each. What runs on this machine is priced by its seconds.
+    """
+    report = _cost_report(name, folder)
+    if json:
+        output.print_json(report.summary())
+    else:
+        output.print_line(str(report))
+    if report.run is None:
+        output.next_step("groundtune compare", "measures tokens, seconds and quality, which the costs then use")
+
+
+def _cost_report(name: str | None, folder: Path) -> "CostReport":
+    from groundtune.workflows.costing import cost_report
+
+    if name is None and not (folder / PROJECT_FILE).is_file():
+        return cost_report(None)
+    from groundtune.project import Project
+
+    with Project.open(folder) as project:
+        try:
+            report = project.report(name)
+        except MissingError:
+            if name is not None:
+                raise
+            report = None
+        return cost_report(project.config, report, project.artifacts(), labelled=len(project.session.examples()))

@@ -1,0 +1,299 @@
+"""What approaches cost: to set up, by the request, by the month, by the correct answer; and where their lines cross.
+
+Every figure is simulated: assumptions are drawn from triangular distributions, the same draw for all approaches, so
+that what they share moves together. A figure is its 5th, 50th and 95th percentile. A price that is not known makes
+every sum that it enters unknown.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundtune.approaches.families import Family
+from groundtune.types import Interval
+
+Draws = NDArray[np.float64]
+"""Simulated values of a figure, one for each draw."""
+DRAWS = 4_000
+SHARES = (0.05, 0.5, 0.95)
+SETTLED = 0.5
+"""Share of draws in which two lines must cross for a crossover to be stated."""
+CHANGES_PER_YEAR: Mapping[str, float] = {"daily": 365, "weekly": 52, "monthly": 12, "yearly": 1, "never": 0}
+MOST_RETRAININGS = 12
+"""Trainings a year that a changing knowledge leads to at most; nobody trains daily."""
+WEEK_HOURS, MINUTES, MILLION = 40.0, 60.0, 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """A number that the model rests on."""
+
+    name: str
+    low: float
+    likely: float
+    high: float
+    unit: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredUse:
+    """What a comparison measured of an approach."""
+
+    usd: float | None
+    """Mean price of a request; None when the price of any is unknown."""
+    seconds: float | None
+    """Mean seconds of a request."""
+    runs_here: bool
+    """Whether this machine does the work, so that its seconds are what is paid for."""
+    correct: Interval | None
+    """Mean of the score that decides."""
+    training_usd: float | None = 0.0
+    """Price of one training; None when unknown, 0 when nothing was trained."""
+    training_seconds: float = 0.0
+    """Seconds of one training on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostedApproach:
+    """An approach whose cost is asked for."""
+
+    name: str
+    family: Family
+    use: MeasuredUse | None = None
+    """None: nothing was measured, so that assumptions are used."""
+    labelled: int | None = None
+    """Examples at hand, which need no labelling any more; None: the assumed number is to be labelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A figure with its uncertainty."""
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApproachCost:
+    """What an approach costs, in US dollars; None: unknown, since a price in it is."""
+
+    name: str
+    setup_usd: Range | None
+    per_request_usd: Range | None
+    monthly_usd: Range | None
+    per_correct_usd: Range | None
+    parts: Mapping[str, Range | None]
+    """Set-up and months by what is paid for."""
+    unknown: tuple[str, ...] = ()
+    """The prices that are not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """The number of requests a month at which two approaches cost the same."""
+
+    a: str
+    b: str
+    requests_per_month: Range | None
+    """None: the lines do not cross."""
+    cheaper_above: str | None
+    """The approach that is cheaper above it; None when they do not cross."""
+
+
+def default_assumptions() -> dict[str, Assumption]:
+    """Return the assumptions that come with groundtune."""
+    known = {}
+    for name, entry in _table().items():
+        low, likely, high = map(float, entry["range"])
+        known[name] = Assumption(name, low, likely, high, entry["unit"], entry["origin"])
+    return known
+
+
+@cache
+def _table() -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads((files("groundtune.decide") / "cost_assumptions.toml").read_text(encoding="utf-8"))
+
+
+class CostModel:
+    """Draws of all assumptions, and what approaches cost in them. months: over which set-up is spread."""
+
+    def __init__(
+        self, assumptions: Mapping[str, Assumption], *, months: int = 12, changes: str | None = None, seed: int = 0
+    ) -> None:
+        random = np.random.default_rng(seed)
+        self._draws = {name: _draw(random, assumption) for name, assumption in sorted(assumptions.items())}
+        self._shared = random.random(DRAWS)
+        self._months, self._changes = months, changes
+
+    def cost(self, approach: CostedApproach) -> ApproachCost:
+        """Return what an approach costs."""
+        setup, monthly, unknown = self._setup(approach), self._monthly_parts(approach), self._unknown(approach)
+        per_request, fixed = self.request(approach), self.fixed(approach)
+        total = (
+            None if per_request is None or fixed is None else fixed + per_request * self._draws["requests_per_month"]
+        )
+        correct = self._correct(approach)
+        dear = None if per_request is None or correct is None else _divided(per_request, correct)
+        return ApproachCost(
+            name=approach.name,
+            setup_usd=_range(_sum(setup)),
+            per_request_usd=_range(per_request),
+            monthly_usd=_range(total),
+            per_correct_usd=_range(dear),
+            parts={name: _range(draws) for name, draws in {**setup, **monthly}.items()},
+            unknown=unknown,
+        )
+
+    def crossover(self, a: CostedApproach, b: CostedApproach) -> Crossover:
+        """Return where the monthly costs of two approaches cross, and which is cheaper above."""
+        slopes, heights = (self.request(a), self.request(b)), (self.fixed(a), self.fixed(b))
+        if any(each is None for each in (*slopes, *heights)):
+            return Crossover(a.name, b.name, None, None)
+        slope = slopes[1] - slopes[0]  # type: ignore[operator]
+        height = heights[0] - heights[1]  # type: ignore[operator]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            volume = height / slope
+        crossing = np.isfinite(volume) & (volume > 0)
+        if crossing.mean() < SETTLED:
+            return Crossover(a.name, b.name, None, None)
+        above = a.name if np.median(slope[crossing]) > 0 else b.name
+        return Crossover(a.name, b.name, _range(volume[crossing]), above)
+
+    def request(self, approach: CostedApproach) -> Draws | None:
+        """Return the cost of one request; None when it is unknown."""
+        draws, use = self._draws, approach.use
+        review = draws["review_rate"] * draws["review_minutes"] / MINUTES * draws["person_usd_per_hour"]
+        correct = self._correct(approach)
+        lost = np.zeros(DRAWS) if correct is None else (1 - correct) * draws["wrong_answer_usd"]
+        if use is None:
+            tokens = draws["prompt_tokens"] + (draws["passage_tokens"] if approach.family in ("rag", "both") else 0)
+            model = tokens * draws["input_usd_per_million"] / MILLION
+            return model + draws["output_tokens"] * draws["output_usd_per_million"] / MILLION + review + lost
+        if use.runs_here:
+            if use.seconds is None:
+                return None
+            return use.seconds * draws["machine_usd_per_hour"] / 3600 + review + lost
+        return None if use.usd is None else use.usd + review + lost
+
+    def fixed(self, approach: CostedApproach) -> Draws | None:
+        """Return what a month costs without any request, the set-up spread over the months; None when unknown."""
+        setup, monthly = _sum(self._setup(approach)), _sum(self._monthly_parts(approach))
+        return None if setup is None or monthly is None else setup / self._months + monthly
+
+    def _setup(self, approach: CostedApproach) -> dict[str, Draws | None]:
+        draws = self._draws
+        weeks = draws["prompt_weeks"].copy()
+        if approach.family in ("rag", "both"):
+            weeks = weeks + draws["retrieval_weeks"]
+        if approach.family in ("fine-tune", "both"):
+            weeks = weeks + draws["training_weeks"]
+        parts: dict[str, Draws | None] = {"engineering": weeks * WEEK_HOURS * draws["person_usd_per_hour"]}
+        if approach.family in ("fine-tune", "both"):
+            to_label = draws["labelled_examples"] if approach.labelled is None else np.zeros(DRAWS)
+            parts["labelling"] = to_label * draws["label_minutes"] / MINUTES * draws["person_usd_per_hour"]
+            training = self._training(approach)
+            parts["training"] = None if training is None else training * draws["training_runs"]
+        return parts
+
+    def _monthly_parts(self, approach: CostedApproach) -> dict[str, Draws | None]:
+        draws = self._draws
+        hours = draws["upkeep_hours_prompt"].copy()
+        if approach.family in ("rag", "both"):
+            hours = hours + draws["upkeep_hours_retrieval"]
+        if approach.family in ("fine-tune", "both"):
+            hours = hours + draws["upkeep_hours_training"]
+        parts: dict[str, Draws | None] = {"upkeep, monthly": hours * draws["person_usd_per_hour"]}
+        if approach.family in ("rag", "both"):
+            parts["storage, monthly"] = draws["storage_usd_per_month"]
+        if approach.family in ("fine-tune", "both"):
+            training = self._training(approach)
+            parts["retraining, monthly"] = None if training is None else training * self._retrainings(approach) / 12
+        return parts
+
+    def _training(self, approach: CostedApproach) -> Draws | None:
+        """Return the cost of one training."""
+        use = approach.use
+        if use is None or (use.training_usd == 0 and not use.training_seconds):
+            return self._draws["training_usd"]
+        if use.training_usd is None:
+            return None
+        return use.training_usd + use.training_seconds * self._draws["machine_usd_per_hour"] / 3600
+
+    def _retrainings(self, approach: CostedApproach) -> Draws:
+        """Trainings a year. A closed-book model is out of date when its facts change, one over passages is not."""
+        drift = self._draws["retrainings_per_year"]
+        if approach.family == "both" or self._changes is None:
+            return drift
+        return np.maximum(drift, min(MOST_RETRAININGS, CHANGES_PER_YEAR[self._changes]))
+
+    def _correct(self, approach: CostedApproach) -> Draws | None:
+        """Return the share of correct answers, drawn from its interval; the same luck for all approaches."""
+        mean = approach.use.correct if approach.use else None
+        if mean is None:
+            return None
+        return np.clip(_triangular(self._shared, mean.low, mean.mean, mean.high), 0.0, 1.0)
+
+    def _unknown(self, approach: CostedApproach) -> tuple[str, ...]:
+        use = approach.use
+        if use is None:
+            return ()
+        names = []
+        if use.usd is None and not use.runs_here:
+            names.append("price of a request")
+        if use.runs_here and use.seconds is None:
+            names.append("seconds of a request")
+        if use.training_usd is None:
+            names.append("price of its training")
+        return tuple(names)
+
+
+def _draw(random: np.random.Generator, assumption: Assumption) -> Draws:
+    return _triangular(random.random(DRAWS), assumption.low, assumption.likely, assumption.high)
+
+
+def _triangular(uniform: Draws, low: float, likely: float, high: float) -> Draws:
+    """Map uniform draws to a triangular distribution; constant where it has no width."""
+    if high <= low:
+        return np.full(len(uniform), likely)
+    peak = (likely - low) / (high - low)
+    rising = low + np.sqrt(uniform * (high - low) * (likely - low))
+    falling = high - np.sqrt((1 - uniform) * (high - low) * (high - likely))
+    return np.where(uniform < peak, rising, falling)
+
+
+def _sum(parts: Mapping[str, Draws | None]) -> Draws | None:
+    """Add up; None when any part is unknown."""
+    total = np.zeros(DRAWS)
+    for draws in parts.values():
+        if draws is None:
+            return None
+        total = total + draws
+    return total
+
+
+def _divided(cost: Draws, correct: Draws) -> Draws | None:
+    """Cost of a correct answer; None where the median answer is never correct."""
+    if np.median(correct) <= 0:
+        return None
+    with np.errstate(divide="ignore"):
+        return cost / correct
+
+
+def _range(draws: Draws | None) -> Range | None:
+    if draws is None:
+        return None
+    low, likely, high = (float(value) for value in np.quantile(draws, SHARES))
+    return Range(low, likely, high)
+
+
+def all_crossovers(model: CostModel, approaches: Sequence[CostedApproach]) -> list[Crossover]:
+    """Return the crossover of each pair."""
+    return [model.crossover(a, b) for at, a in enumerate(approaches) for b in approaches[at + 1 :]]

@@ -1,0 +1,151 @@
+"""The arithmetic of costs: unknown stays unknown, figures rise with prices and volume, lines cross where they say."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groundtune.decide.costs import (
+    CostedApproach,
+    CostModel,
+    MeasuredUse,
+    all_crossovers,
+    default_assumptions,
+)
+from groundtune.types import Interval
+
+CORRECT = Interval(0.8, 0.7, 0.9, 100)
+PAID = MeasuredUse(usd=0.01, seconds=1.0, runs_here=False, correct=CORRECT)
+LOCAL = MeasuredUse(usd=0.0, seconds=2.0, runs_here=True, correct=CORRECT)
+prices = st.floats(0.0001, 1.0)
+
+
+def model(**fixed: float) -> CostModel:
+    """Return a model in which some assumptions are single numbers."""
+    known = default_assumptions()
+    for name, value in fixed.items():
+        known[name] = replace(known[name], low=value, likely=value, high=value)
+    return CostModel(known)
+
+
+def flat(**fixed: float) -> CostModel:
+    """Return a model without uncertainty, and without anything to pay but what is named."""
+    return model(**dict.fromkeys(default_assumptions(), 0.0) | fixed)
+
+
+def test_a_request_here_costs_its_seconds() -> None:
+    cost = flat(machine_usd_per_hour=0.36, requests_per_month=1_000).cost(CostedApproach("rag", "rag", LOCAL))
+    assert cost.per_request_usd is not None
+    assert cost.per_request_usd.likely == pytest.approx(0.0002)  # 2 s of 0.36 dollars an hour
+    assert cost.monthly_usd is not None
+    assert cost.monthly_usd.likely == pytest.approx(0.2)
+
+
+def test_a_correct_answer_costs_more_than_a_request() -> None:
+    cost = flat(requests_per_month=1).cost(
+        CostedApproach("rag", "rag", replace(PAID, correct=Interval(0.5, 0.5, 0.5, 9)))
+    )
+    assert cost.per_correct_usd is not None
+    assert cost.per_correct_usd.likely == pytest.approx(0.02)
+
+
+def test_an_approach_that_is_never_right_has_no_price_of_a_correct_answer() -> None:
+    use = replace(PAID, correct=Interval(0.0, 0.0, 0.0, 50))
+    assert model().cost(CostedApproach("prompt", "prompt", use)).per_correct_usd is None
+
+
+@pytest.mark.parametrize(
+    ("use", "unknown"),
+    [
+        (replace(PAID, usd=None), "price of a request"),
+        (replace(PAID, training_usd=None), "price of its training"),
+        (replace(LOCAL, seconds=None), "seconds of a request"),
+    ],
+)
+def test_an_unknown_price_makes_the_month_unknown_and_says_which(use: MeasuredUse, unknown: str) -> None:
+    approach = CostedApproach("hybrid", "both", use)
+    cost = model().cost(approach)
+    assert cost.monthly_usd is None
+    assert cost.unknown == (unknown,)
+    crossing = model().crossover(approach, CostedApproach("rag", "rag", PAID))
+    assert crossing.requests_per_month is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(low=prices, more=prices, volume=st.integers(1, 10**7))
+def test_months_rise_with_price_and_volume(low: float, more: float, volume: int) -> None:
+    here, twice = model(requests_per_month=volume), model(requests_per_month=2 * volume)
+    cheap, dear = (CostedApproach("rag", "rag", replace(PAID, usd=price)) for price in (low, low + more))
+    costs = [each.cost(approach).monthly_usd for each, approach in ((here, cheap), (here, dear), (twice, dear))]
+    assert costs[0].likely < costs[1].likely < costs[2].likely  # type: ignore[union-attr]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    usd=st.tuples(prices, prices),
+    seed=st.integers(0, 9),
+    families=st.sampled_from([("rag", "fine-tune"), ("prompt", "both")]),
+)
+def test_below_a_crossover_the_other_is_cheaper(usd: tuple[float, float], seed: int, families: tuple[Any, Any]) -> None:
+    known = default_assumptions()
+    a, b = (
+        CostedApproach(family, family, replace(PAID, usd=price)) for family, price in zip(families, usd, strict=True)
+    )
+    crossing = CostModel(known, seed=seed).crossover(a, b)
+    if crossing.requests_per_month is None:
+        return
+    volume = crossing.requests_per_month
+    assert volume.low <= volume.likely <= volume.high
+    dear_above = a if crossing.cheaper_above == b.name else b
+    cheap_above = b if dear_above is a else a
+
+    def month(approach: CostedApproach, requests: float) -> float:
+        fixed = replace(known["requests_per_month"], low=requests, likely=requests, high=requests)
+        cost = CostModel({**known, "requests_per_month": fixed}, seed=seed).cost(approach).monthly_usd
+        assert cost is not None
+        return cost.likely
+
+    assert month(cheap_above, 20 * volume.high) < month(dear_above, 20 * volume.high)
+    assert month(cheap_above, volume.low / 20) > month(dear_above, volume.low / 20)
+
+
+def test_lines_that_do_not_cross_never_do() -> None:
+    cheap = CostedApproach("prompt", "prompt", replace(PAID, usd=0.001))
+    (crossing,) = all_crossovers(model(), [cheap, CostedApproach("both", "both", PAID)])
+    assert (crossing.requests_per_month, crossing.cheaper_above) == (None, None)
+
+
+def test_a_closed_book_model_is_trained_again_when_its_facts_change() -> None:
+    use = replace(LOCAL, training_usd=100.0)
+    approaches = [CostedApproach("tuned", "fine-tune", use), CostedApproach("hybrid", "both", use)]
+    stable, moving = (CostModel(default_assumptions(), changes=changes) for changes in ("never", "weekly"))
+    for approach, dearer in zip(approaches, (True, False), strict=True):
+        parts = [each.cost(approach).parts["retraining, monthly"] for each in (stable, moving)]
+        assert (parts[1].likely > parts[0].likely) is dearer  # type: ignore[union-attr]
+
+
+def test_labelled_examples_at_hand_are_not_paid_again() -> None:
+    parts = [
+        model().cost(CostedApproach("tuned", "fine-tune", LOCAL, labelled=labelled)).parts["labelling"]
+        for labelled in (None, 500)
+    ]
+    assert parts[0].likely > 0 == parts[1].likely  # type: ignore[union-attr]
+
+
+def test_draws_follow_their_range() -> None:
+    known = default_assumptions()
+    drawn = CostModel(known)._draws
+    for name, draws in drawn.items():
+        assert known[name].low <= draws.min() <= draws.max() <= known[name].high
+        expected = (known[name].low + known[name].likely + known[name].high) / 3
+        assert np.mean(draws) == pytest.approx(expected, rel=0.05, abs=1e-9)
+
+
+def test_every_assumption_has_unit_and_origin() -> None:
+    assert all(
+        each.unit and each.origin and 0 <= each.low <= each.likely <= each.high
+        for each in default_assumptions().values()
+    )
