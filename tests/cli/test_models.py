@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from groundtune.cli import main
+from groundtune.cli.models.export import serve_command
 from groundtune.common.files import write_json
 from groundtune.tune.artifacts import file_digests, write_artifact
 from groundtune.tune.incomplete import why_untrained
@@ -307,6 +308,15 @@ def test_a_classifier_is_not_exported_but_copied(models: Path, run: Run, tmp_pat
     assert "fast-2 is a classifier, and only lora models are exported" in err
     assert f"hint: copy its folder {models / 'fast-2'}" in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("rank", "flag"), [(4, 8), (16, 16), (24, 32)])
+def test_the_command_that_serves_an_adapter_names_the_folder_of_its_base(tmp_path: Path, rank: int, flag: int) -> None:
+    config = {"r": rank, "base_model_name_or_path": "/models/base"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    assert serve_command("adapter", tmp_path, name="chat") == (
+        f"vllm serve /models/base --enable-lora --max-lora-rank {flag} --lora-modules chat={tmp_path}"
+    )
 
 
 def test_an_unknown_export_format_is_refused_with_the_known_ones(models: Path, run: Run, tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import typer
 from groundtune.cli import output
 from groundtune.cli.models.artifacts import ModelName
 from groundtune.cli.options import Json, ProjectFolder
+from groundtune.common.files import read_json
 from groundtune.errors import UsageError
 from groundtune.types import Artifact
 
 NEXT = {
-    "adapter": "vllm serve {base} --enable-lora --lora-modules {name}={target}",
+    "adapter": "vllm serve {base} --enable-lora --max-lora-rank {rank} --lora-modules {name}={target}",
     "merged": "vllm serve {target} --served-model-name {name}",
     "ollama": "ollama create {name} -f {target}/Modelfile",
     "gguf": "llama-server --jinja -m {target}",
@@ -44,12 +45,21 @@ def run(
         artifact = choose_artifact(project.artifacts(), name)
         written = target or Path(f"{artifact.id}-{to}")
         _export(project.workspace.models / artifact.id, artifact, to=to, target=written)
-    serve = NEXT[to].format(target=written, name=artifact.name, base=artifact.base)
+    serve = serve_command(to, written, name=artifact.name)
     if json:
         output.print_json({"model": artifact.id, "format": to, "target": written, "serve": serve})
         return
     output.print_line(f"wrote {written}")
     output.next_step(serve)
+
+
+def serve_command(to: str, target: Path, *, name: str) -> str:
+    """Return the command that serves an export. name: what the server is to call it."""
+    if to != "adapter":
+        return NEXT[to].format(target=target, name=name)
+    adapter = read_json(target / "adapter_config.json")
+    rank = max(8, 1 << (adapter["r"] - 1).bit_length())  # vLLM takes powers of two from 8
+    return NEXT[to].format(target=target, name=name, base=adapter["base_model_name_or_path"], rank=rank)
 
 
 def _export(folder: Path, artifact: Artifact, *, to: str, target: Path) -> None:
