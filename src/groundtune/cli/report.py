@@ -38,6 +38,14 @@ def run(
     ] = None,
     primary: Primary = None,
     require: Require = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if",
+            metavar="KEY=VALUE",
+            help="Show the verdict under another assumption, such as requests_per_month=1e6 (repeatable).",
+        ),
+    ] = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
@@ -47,17 +55,19 @@ def run(
     condition is not met.
     """
     from groundtune.workflows import reporting
+    from groundtune.workflows.what_if import assume, read_assumptions
 
+    assumptions = read_assumptions(what_if or ())
     conditions = [reporting.Condition.parse(text) for text in require or ()]
     if results is not None:
         if name is not None:
             raise UsageError("name a run or a results file, not both")
-        report = reporting.evaluate_run(reporting.read_run(results), primary=primary)
+        report = reporting.evaluate_run(assume(reporting.read_run(results), assumptions), primary=primary)
     else:
         from groundtune.project import Project
 
         with Project.open(folder) as project:
-            report = project.report(name, primary=primary)
+            report = project.report(name, primary=primary, what_if=assumptions)
     if html is not None:
         report = reporting.write_page(report, html)
     return print_report(report, conditions, json=json)

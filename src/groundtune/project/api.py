@@ -256,9 +256,15 @@ class Project(AsyncVerbs):
         """
         return self.loop.run(self.aestimate(approaches=approaches, split=split))
 
-    def report(self, run: str | None = None, *, primary: str | None = None) -> reporting.Report:
-        """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError."""
-        return self.loop.run(self.areport(run, primary=primary))
+    def report(
+        self, run: str | None = None, *, primary: str | None = None, what_if: Mapping[str, str] | None = None
+    ) -> reporting.Report:
+        """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError.
+
+        what_if: other requirements, volume or months than those of the run, such as {"requests_per_month": "1e6"};
+        nothing is asked again.
+        """
+        return self.loop.run(self.areport(run, primary=primary, what_if=what_if))
 
     def judge(self, labels: str | Path, *, progress: Callable[[int], None] = ignore) -> judging.JudgeAgreement:
         """Measure how well the configured judge agrees with human labels. Raises MissingError if there is no judge."""

@@ -50,6 +50,7 @@ from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.ingesting import ingest, remove_gone
+from groundtune.workflows.what_if import assume
 from groundtune.workspace import Workspace
 
 Filters = Mapping[str, str | Sequence[str]]
@@ -315,7 +316,7 @@ class AsyncVerbs:
                 progress=progress,
             )
         await self.session.invalidate()  # thresholds may have been fitted
-        return await asyncio.to_thread(_report, self.workspace, folder.name, primary)
+        return await asyncio.to_thread(_report, self.workspace, folder.name, primary, {})
 
     @on_project_loop
     async def aestimate(
@@ -343,9 +344,14 @@ class AsyncVerbs:
         return score_names(self.config)
 
     @on_project_loop
-    async def areport(self, run: str | None = None, *, primary: str | None = None) -> reporting.Report:
-        """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError."""
-        return await asyncio.to_thread(_report, self.workspace, run, primary)
+    async def areport(
+        self, run: str | None = None, *, primary: str | None = None, what_if: Mapping[str, str] | None = None
+    ) -> reporting.Report:
+        """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError.
+
+        what_if: other requirements, volume or months than those of the run, by key; nothing is asked again.
+        """
+        return await asyncio.to_thread(_report, self.workspace, run, primary, what_if or {})
 
     @on_project_loop
     async def ajudge(self, labels: str | Path, *, progress: Callable[[int], None] = ignore) -> judging.JudgeAgreement:
@@ -580,6 +586,12 @@ def make_question(
     return Question(text.strip(), tuple(history), Scope(tuple(groups), dict(filters or {})))
 
 
-def _report(workspace: Workspace, run: str | None, primary: str | None) -> reporting.Report:
+def _report(
+    workspace: Workspace, run: str | None, primary: str | None, assumptions: Mapping[str, str]
+) -> reporting.Report:
+    """Evaluate a run and write its page; under other assumptions the page of the run stays as it is."""
     folder = comparing.run_folder(workspace, run)
-    return reporting.write_report(reporting.evaluate_run(reporting.read_run(folder), primary=primary), folder)
+    read = reporting.read_run(folder)
+    if assumptions:
+        return reporting.evaluate_run(assume(read, assumptions), primary=primary)
+    return reporting.write_report(reporting.evaluate_run(read, primary=primary), folder)

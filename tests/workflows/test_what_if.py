@@ -1,0 +1,94 @@
+"""Another assumption gives another verdict from the same answers, and asks nothing again."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from groundtune.cli import main
+from groundtune.errors import UsageError
+from groundtune.types import Result, Usage
+from groundtune.workflows.reporting import Run, evaluate_run
+from groundtune.workflows.what_if import KEYS, assume, read_assumptions
+
+
+@pytest.fixture(scope="module")
+def paid() -> Run:
+    """A dear approach that is right in 95 of 100 questions, and a cheap, slow one that is right in 60."""
+    rows = [
+        Result(
+            str(n), name, "answered", output="x", scores={"correct": float(n < right)}, usage=Usage(usd=usd, seconds=s)
+        )
+        for n in range(100)
+        for name, right, usd, s in (("rag", 95, 0.02, 1.0), ("prompt", 60, 0.001, 4.0))
+    ]
+    return Run(tuple(rows), Path("results.jsonl"), about={"primary": "correct", "requirements": {}})
+
+
+def test_nothing_assumed_changes_nothing(paid: Run) -> None:
+    assert evaluate_run(assume(paid, {})).verdict == evaluate_run(paid).verdict
+
+
+def test_a_budget_at_another_volume_rules_the_dear_one_out(paid: Run) -> None:
+    assert evaluate_run(paid).verdict.choice == "rag"
+    few = evaluate_run(assume(paid, {"max_usd_per_month": "100", "requests_per_month": "4e3"}))
+    many = evaluate_run(assume(paid, {"max_usd_per_month": "100", "requests_per_month": "1e5"}))
+    assert (few.verdict.choice, many.verdict.choice) == ("rag", "prompt")
+    assert "rag" in many.verdict.ruled_out
+    assert paid.about["requirements"] == {}, "the run itself stays as it was"
+
+
+def test_a_latency_ceiling_can_be_set_and_lifted(paid: Run) -> None:
+    strict = assume(paid, {"max_p95_seconds": "2"})
+    assert "prompt" in evaluate_run(strict).verdict.ruled_out
+    assert not evaluate_run(assume(strict, {"max_p95_seconds": "none"})).verdict.ruled_out
+
+
+def test_training_is_spread_over_the_volume(paid: Run) -> None:
+    run = assume(paid, {})
+    run.about["training_usd"] = {"rag": 1_200.0}
+    few, many = (
+        evaluate_run(assume(run, {"requests_per_month": volume, "months": "12"})) for volume in ("100", "100000")
+    )
+    prices = [next(each.usd_per_1k for each in report.approaches if each.name == "rag") for report in (few, many)]
+    assert prices == [pytest.approx(20 + 1_000), pytest.approx(20 + 1)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["volume"], "is not KEY=VALUE"),
+        (["weather=fine"], "there is no such key"),
+        (["requests_per_month=many"], "must be a number, such as"),
+        (["requests_per_month=0"], "whole number of 1 or more"),
+        (["max_asserted_wrong=5"], "between 0 and 1"),
+        (["max_usd_per_month=nan"], "number of 0 or more"),
+        (["citations=perhaps"], "true or false"),
+    ],
+)
+def test_a_wrong_assumption_is_named(paid: Run, texts: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        assume(paid, read_assumptions(texts))
+    assert message in str(caught.value)
+
+
+def test_every_key_is_a_requirement_of_the_verdict(paid: Run) -> None:
+    values = {"citations": "true", "months": "6", "max_asserted_wrong": "0.5"}
+    for key in KEYS:
+        evaluate_run(assume(paid, {key: values.get(key, "3")}))
+
+
+def test_the_command_prints_what_report_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        Result(str(n), name, "answered", output="x", scores={"correct": right}, usage=Usage(usd=usd, seconds=1.0))
+        for n in range(60)
+        for name, right, usd in (("rag", 1.0, 0.02), ("prompt", 0.0, 0.001))
+    ]
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    words = ("report", "--results", str(file), "--what-if", "max_usd_per_1k=5", "--json")
+    code = main(words)
+    report = json.loads(capsys.readouterr().out)
+    assert code == 1, "what is left is never right"
+    assert report["verdict"]["ruled_out"]["rag"]
