@@ -262,6 +262,11 @@ def test_csv_without_text_column_is_rendered(tmp_path: Path) -> None:
     )
 
 
+def test_csv_column_without_any_text_is_no_row(tmp_path: Path) -> None:
+    rows = load(write(tmp_path / "a.csv", "sku,model,remark\nA1,Wren,\nA2,Heron, \n"))
+    assert [row.text for row in rows] == ["sku: A1; model: Wren", "sku: A2; model: Heron"]
+
+
 def test_csv_without_header(tmp_path: Path) -> None:
     rows = load(write(tmp_path / "a.csv", "Wren,3690\nHeron,5490\n"))
     assert [row.text for row in rows] == ["Wren: 3690", "Heron: 5490"]

@@ -64,13 +64,17 @@ class TableRow(NamedTuple):
 
 
 def read_table(rows: Iterable[Row], header: Row | None = None) -> Iterator[TableRow]:
-    """Yield the rows of a grid that are not empty. Column names are rows only where nothing stands below them.
+    """Yield the rows of a grid that are not empty, and behind them the names of columns that hold nothing.
 
-    header: the column names, where the file states them; otherwise they are looked for.
+    header: the column names, where the file states them; otherwise they are looked for. They are rows only where
+    nothing stands below them.
     """
-    return _tell_unused_names(
-        _read(rows) if header is None else (TableRow(_own(row), header) for row in rows if not _is_empty(row))
-    )
+    return with_unused_names(read_rows(rows, header))
+
+
+def read_rows(rows: Iterable[Row], header: Row | None = None) -> Iterator[TableRow]:
+    """Yield the rows alone, where each is a document of its own."""
+    return _read(rows) if header is None else (TableRow(_own(row), header) for row in rows if not _is_empty(row))
 
 
 def mark_first_row(rows: list[list[str]]) -> None:
@@ -97,7 +101,7 @@ def _read(rows: Iterable[Row]) -> Iterator[TableRow]:
         last = yield from _block(window, last if gap <= 1 else None)
 
 
-def _tell_unused_names(rows: Iterable[TableRow]) -> Iterator[TableRow]:
+def with_unused_names(rows: Iterable[TableRow]) -> Iterator[TableRow]:
     """Yield the rows, and behind those of a table the names of its columns in which no row has a text."""
     names: Row = ()
     unused: list[int] = []

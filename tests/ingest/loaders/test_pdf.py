@@ -1,5 +1,6 @@
 """PDF pages come back as a person reads them: nothing lost at their edges, nothing torn apart between two of them."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from fpdf.enums import TableHeadingsDisplay, TextMode
 from PIL import Image
 
 from groundtune.ingest.loaders import load
+from groundtune.ingest.loaders.pdf_layers import has_layers
 from groundtune.ingest.loaders.pdf_layout import add_pages
 from groundtune.ingest.loaders.pdf_types import Line, Page, Segment
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
@@ -186,6 +188,49 @@ def test_hidden_text_is_left_out_and_noted(tmp_path: Path) -> None:
     document_ = parsed(pdf, tmp_path)
     assert document_.text == "The price is 30 euros a month."
     assert document_.notes == (Note("hidden_text", 4, (1,)),)
+
+
+def layered(folder: Path) -> Path:
+    """Write a page of text in layers: by name, by membership, and as forms."""
+    line = b"BT /F1 12 Tf 72 %d Td (%s) Tj ET "
+    page = line % (700, b"No layer.") + b"/OC /On BDC " + line % (680, b"Layer on.") + b"EMC /OC /Off BDC "
+    page += line % (660, b"Layer off.") + b"EMC /OC /AllOn BDC " + line % (640, b"Membership off.") + b"EMC "
+    page += b"/P <</MCID 0>> BDC " + line % (620, b"Tagged.") + b"EMC /Off Do /On Do"
+    form = line % (580, b"Form on.") + b"/OC /Off BDC " + line % (560, b"Part of the form off.") + b"EMC"
+    fonts, names = b"/Font<</F1 7 0 R>>", b"/Properties<</On 5 0 R/Off 6 0 R/AllOn 10 0 R>>"
+    box = b"/Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<<" + fonts + names + b">>"
+    kids = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<<" + fonts + names
+    objects = (
+        b"<</Type/Catalog/Pages 2 0 R/OCProperties<</OCGs[5 0 R 6 0 R]/D<</OFF[6 0 R]>>>>>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        kids + b"/XObject<</Off 8 0 R/On 9 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(page), page),
+        b"<</Type/OCG/Name(Text)>>",
+        b"<</Type/OCG/Name(Draft)>>",
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        b"<<%s/OC 6 0 R/Length %d>>stream\n%s\nendstream"
+        % (box, len(line % (600, b"Form off.")), line % (600, b"Form off.")),
+        b"<<%s/Length %d>>stream\n%s\nendstream" % (box, len(form), form),
+        b"<</Type/OCMD/OCGs[5 0 R 6 0 R]/P/AllOn>>",
+    )
+    data = b"%PDF-1.5\n"
+    for number, one in enumerate(objects, start=1):
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, one)
+    path = folder / "layers.pdf"
+    path.write_bytes(data + b"trailer\n<</Size 11/Root 1 0 R>>\n%%EOF")
+    return path
+
+
+def test_text_of_layers_that_are_switched_off_is_left_out_and_noted(tmp_path: Path) -> None:
+    (read,) = load(layered(tmp_path))
+    assert " ".join(read.text.split()) == "No layer. Layer on. Tagged. Form on."
+    assert [(note.kind, note.count) for note in read.notes] == [("hidden_text", 4)]
+
+
+def test_layers_are_known_where_the_catalog_is_packed() -> None:
+    packed = zlib.compress(b"1 0 <</Type/Catalog/OCProperties 2 0 R>>")
+    assert has_layers(b"<</Type/ObjStm/Filter/FlateDecode>>stream\r\n" + packed + b"\nendstream")
+    assert not has_layers(b"<</Type/ObjStm>>stream\n" + zlib.compress(b"1 0 <</Type/Catalog>>") + b"\nendstream")
 
 
 def test_white_text_on_a_dark_ground_is_read(tmp_path: Path) -> None:

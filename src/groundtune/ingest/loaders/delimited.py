@@ -10,7 +10,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.loaders.table_rows import SPECIAL, rows_to_documents
 from groundtune.ingest.loaders.text import decode
 from groundtune.ingest.parsed import ParsedDocument
-from groundtune.ingest.table_shapes import TableRow, read_table
+from groundtune.ingest.table_shapes import TableRow, read_rows
 from groundtune.languages.column_names import names_a_column
 
 _SAMPLE = 50
@@ -36,10 +36,10 @@ def _rows(lines: Iterator[list[str]]) -> Iterator[TableRow]:
     filled = [cells for cells in head if cells]
     if filled and _is_stated(filled[0]):
         rest = (cells for cells in rest if cells)
-        return read_table(rest, header=next(rest))
+        return read_rows(rest, header=next(rest))
     if all(len(cells) < 2 for cells in head):
         return _one_column([cells[0] for cells in filled], (cells for cells in rest if cells))
-    return read_table(rest)
+    return read_rows(rest)
 
 
 def _is_stated(cells: Sequence[str]) -> bool:

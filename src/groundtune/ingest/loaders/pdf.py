@@ -20,6 +20,7 @@ from groundtune.ingest.loaders.pdf_forms import Written, add_written, read_writt
 from groundtune.ingest.loaders.pdf_glyphs import Skipped, Unseen, read_lines, view_of
 from groundtune.ingest.loaders.pdf_grids import find_grids
 from groundtune.ingest.loaders.pdf_headers import without_headers_and_footers
+from groundtune.ingest.loaders.pdf_layers import has_layers, texts_switched_off
 from groundtune.ingest.loaders.pdf_layout import add_pages
 from groundtune.ingest.loaders.pdf_right_to_left import from_its_start, mirrored_grid
 from groundtune.ingest.loaders.pdf_types import Box, Line, Page, Strike, runs_through
@@ -62,7 +63,7 @@ def parse(
         if len(document) == 0:
             raise ParseError("contains no pages", skip=True)
         builder = TextBuilder()
-        pages = _read_pages(document, builder)
+        pages = _read_pages(document, builder, layers=has_layers(data))
         for index, page in enumerate(pages):
             if page.unread or (all_pages and page.lines):
                 pages[index] = _read_picture(builder, document, index, page, read_picture)
@@ -106,17 +107,17 @@ def note_read(builder: TextBuilder, number: int, page: Page, unread: int) -> Non
         builder.note("unread_line", count=unread, page=number)
 
 
-def _read_pages(document: pypdfium2.PdfDocument, builder: TextBuilder) -> list[Page]:
+def _read_pages(document: pypdfium2.PdfDocument, builder: TextBuilder, *, layers: bool) -> list[Page]:
     """Return the pages with the lines that can be seen, and note what cannot be, or is not read."""
     kind = document.get_formtype()
     if kind != pdfium.FORMTYPE_NONE:
         document.init_forms()
     if kind == pdfium.FORMTYPE_XFA_FULL:
         builder.note("unreadable_part", place="XFA form")
-    return [_read_page(document, index, builder) for index in range(len(document))]
+    return [_read_page(document, index, builder, layers=layers) for index in range(len(document))]
 
 
-def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder) -> Page:
+def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder, *, layers: bool) -> Page:
     page = _open(document, index)
     written = Written()
     if pdfium.FPDFPage_GetAnnotCount(page.raw):
@@ -128,12 +129,13 @@ def _read_page(document: pypdfium2.PdfDocument, index: int, builder: TextBuilder
     view = view_of(page, text.raw)
     drawing = read_drawing(page.raw, view)
     skipped = Skipped(hidden=written.hidden)
+    hidden = drawing.hidden | texts_switched_off(page) if layers else drawing.hidden
     grids = find_grids(drawing.strokes, drawing.frames)
-    lines, mirror = read_lines(text.raw, view, grids, Unseen(drawing.hidden, drawing.covered), skipped)
+    lines, mirror = read_lines(text.raw, view, grids, Unseen(hidden, drawing.covered), skipped)
     strikes = _strikes([*drawing.strokes, *view.shown(written.strikes)], lines)
     if strikes:
         skipped = Skipped(hidden=written.hidden)
-        lines, _ = read_lines(text.raw, view, grids, Unseen(drawing.hidden, drawing.covered, strikes), skipped)
+        lines, _ = read_lines(text.raw, view, grids, Unseen(hidden, drawing.covered, strikes), skipped)
     text.close()
     page.close()
     add_written(lines, written, view.shown)

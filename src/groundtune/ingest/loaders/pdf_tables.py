@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from groundtune.ingest.loaders.pdf_types import Grid, Line, Segment, is_marker
-from groundtune.ingest.table_shapes import MarkedRow, TableRow, join_names, read_table
+from groundtune.ingest.table_shapes import MarkedRow, TableRow, join_names, read_rows, read_table, with_unused_names
 
 _FEWEST_ROWS = 3
 """Lines that make columns out of narrow gaps."""
@@ -86,9 +86,9 @@ def _read_grid(
     if 0 < len(head) <= _MOST_HEADS and len(head) < len(rows):
         names: Sequence[str] = join_names(head)
         return [*read_table(rows[len(head) :], names)], RuledTable(grid, names, head)
-    read = [*read_table(rows)]
+    read = [*read_rows(rows)]
     names = read[-1].names if read else ()
-    return read, RuledTable(grid, names, rows[: len(rows) - len(read)] if names else [])
+    return [*with_unused_names(read)], RuledTable(grid, names, rows[: len(rows) - len(read)] if names else [])
 
 
 def _have_same_columns(grid: Grid, other: Grid) -> bool:
