@@ -75,7 +75,8 @@ def texts_switched_off(page: Any) -> frozenset[int]:
 
 
 def _objects(page: Any) -> Iterator[_Object]:
-    stack = [(pdfium.FPDFPage_GetObject(page.raw, at), ()) for at in range(pdfium.FPDFPage_CountObjects(page.raw))]
+    count = pdfium.FPDFPage_CountObjects(page.raw)
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(pdfium.FPDFPage_GetObject(page.raw, at), ()) for at in range(count)]
     stack.reverse()
     while stack:
         handle, forms = stack.pop()
