@@ -37,11 +37,12 @@ def compare_file(documents: Sequence[ParsedDocument], seen: Seen, exceptions: Ex
             if kind == "row":
                 rows.extend(found)
     raised = ["^"] * plain.count("^")  # how raised text is written, in place of its height
+    numbers = [each.row_id for each in documents if each.row_id and each.row_id.isdecimal()]  # that programs count
     views = seen.certain if seen.reduced is None or exceptions == NO_EXCEPTIONS else seen.reduced
     return compare(
         plain,
         [tokens(exceptions.of_program(text)) for text in views],
-        perhaps=[[*tokens(text), *raised] for text in (*seen.certain, *seen.perhaps)],
+        perhaps=[[*tokens(text), *raised, *numbers] for text in (*seen.certain, *seen.perhaps)],
         repeatable=rows,
     )
 

@@ -21,8 +21,14 @@ def page_of(path: Path) -> str:
 
 
 def _page(subject: str | None, bodies: Iterable[str], attachments: Iterable[str | None]) -> str:
+    """Return subject, texts and names of attachments; a mail program shows by an icon that these are attachments.
+
+    Sender, recipients and date are metadata of a document, not text.
+    """
+    names = [html.escape(name) for name in attachments if name]
     lines = [f"<h1>{html.escape(subject or '')}</h1>", *bodies]
-    return "<meta charset=utf-8>" + "\n".join([*lines, *(f"<p>{html.escape(name or '')}</p>" for name in attachments)])
+    lines += [f"<p>Attachments: {', '.join(names)}</p>"] if names else []
+    return "<meta charset=utf-8>" + "\n".join(lines)
 
 
 def _preformatted(text: str) -> str:

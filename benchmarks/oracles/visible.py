@@ -96,8 +96,10 @@ def _see_pdf(path: Path, *, slides: bool = False) -> Seen:
 def _cells(path: Path) -> str:
     """Return the cells of a file of delimited values, one a line."""
     text = _decoded(path)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t|", key=first.count)
+    lines = text.splitlines()
+    delimiter = max(
+        ",;\t|", key=lambda sign: (sum(sign in line for line in lines), lines[0].count(sign) if lines else 0)
+    )
     return "\n".join(cell for row in csv.reader(io.StringIO(text), delimiter=delimiter) for cell in row)
 
 

@@ -256,6 +256,7 @@ def render_row(cells: Sequence[str], header: Sequence[str] = ()) -> str:
     """Render a table row as one line; empty cells are dropped."""
     parts = []
     for cell, name in zip(cells, chain(_column_names(tuple(header)), repeat("")), strict=False):
-        if value := clean_line(cell):
+        is_clean = cell.isascii() and cell.isprintable() and "  " not in cell
+        if value := cell.strip() if is_clean else clean_line(cell):
             parts.append(f"{name}: {value}" if name and name != value else value)
     return "; ".join(parts)
