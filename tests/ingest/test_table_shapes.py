@@ -278,3 +278,17 @@ def test_no_generated_grid_is_read_under_wrong_names() -> None:
     r = random.Random(11)
     verdicts = {judge(MAKERS[number % len(MAKERS)](r)) for number in range(300)}
     assert verdicts <= {"right", "unnamed"}
+
+
+def test_a_marked_line_that_is_merged_into_the_next_one_names_columns_with_it() -> None:
+    upper = MarkedRow(["Branch", "Fee", Across("Fee"), "Weight"])
+    rows = [
+        upper,
+        ["Branch", "old", "new", "Weight"],
+        ["Porto", "902.50", "n/a", "11 kg"],
+        ["Lund", "n/a", "none", "9 kg"],
+    ]
+    assert [render_row(row.cells, row.names) for row in read_table(rows)] == [
+        "Branch: Porto; Fee old: 902.50; Fee new: n/a; Weight: 11 kg",
+        "Branch: Lund; Fee old: n/a; Fee new: none; Weight: 9 kg",
+    ]

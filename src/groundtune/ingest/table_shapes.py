@@ -378,7 +378,9 @@ def _find_header(sample: Sequence[Row]) -> _Header | None:
 def _header_at(rows: Sequence[Row], *, sure: bool) -> _Header | None:
     """Return the one or two lines of column names that the rows begin with. sure: only where words or marks say so."""
     if len(rows) > 2 and (names := _two_lines(rows[0], rows[1])) is not None:
-        marked = all(isinstance(row, MarkedRow) for row in rows[:2])
+        marked = isinstance(rows[0], MarkedRow) and (
+            isinstance(rows[1], MarkedRow) or _is_merged_into(rows[0], rows[1])
+        )
         joined = (below or above for above, below in zip(*_same_width(rows[0], rows[1]), strict=True))
         lower = MarkedRow(joined) if marked else [*joined]
         values = _value_columns(lower, rows[2:], sure=sure, repeated=True)
@@ -405,6 +407,13 @@ def _two_lines(upper: Row, lower: Row) -> list[str] | None:
     joined = join_names([upper, lower])
     named = [name for name in joined if name]
     return joined if len(names) > 1 and len({*named}) == len(named) else None
+
+
+def _is_merged_into(upper: Row, lower: Row) -> bool:
+    """Whether all cells of a line that are not merged across are merged with those below, so that both are one head."""
+    width = len(upper)
+    single = [at for at in range(width) if Across not in map(type, upper[at : at + 2])]
+    return 0 < len(single) < width == len(lower) and all(upper[at] == lower[at] for at in single)
 
 
 def _same_width(upper: Row, lower: Row) -> tuple[list[str], list[str]]:
