@@ -75,10 +75,11 @@ def test_a_broken_guide_is_refused_by_place(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ({"knowledge_changes": "hourly"}, "knowledge_changes: must be 'daily'"),
+        ({"knowledge_changes": "hourly"}, "knowledge_changes: 'hourly' must be daily"),
         ({"weather": "fine"}, "weather: there is no such question"),
-        ({"labelled_examples": -3}, "labelled_examples: must be greater than or equal to 0"),
-        ({"citations": "yes"}, "citations: must be a valid boolean"),
+        ({"labelled_examples": -3}, "labelled_examples: -3 must be greater than or equal to 0"),
+        ({"citations": "perhaps"}, "citations: 'perhaps' must be yes or no"),
+        ({"problem": ["money"]}, "problem: 'money' must be facts, behaviour, cost or speed"),
     ],
 )
 def test_wrong_answers_are_named(answers: dict[str, Any], message: str) -> None:

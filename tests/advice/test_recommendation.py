@@ -36,8 +36,12 @@ def situation(answers: dict[str, Any]) -> Situation:
 def test_it_recommends(answers: dict[str, Any], approach: str) -> None:
     recommendation = recommend(situation(answers))
     assert recommendation.approach == approach
-    assert recommendation.reasons
-    assert recommendation.steps[0].startswith("Prompt first")
+    assert recommendation.steps[0].startswith(("Prompt first", "Keep your best prompt as the baseline"))
+
+
+def test_without_a_reason_it_says_only_where_to_start() -> None:
+    assert recommend(situation({})).reasons == ()
+    assert recommend(situation(WIKI)).reasons
 
 
 def test_every_flip_changes_the_recommendation_and_no_other_answer_does() -> None:

@@ -52,13 +52,13 @@ def test_answers_of_a_file_become_advice(call: Call, empty: Path) -> None:
     assert advice["recommendation"]["steps"]
     assert "problem" in advice["recommendation"]["hangs_on"]
     assert any("add facts" in mistake["text"] for mistake in advice["mistakes"])
-    assert advice["next"] == ["groundtune init"]
+    assert advice["next"] == ["groundtune init", "groundtune costs"]
 
 
 def test_an_empty_folder_and_no_answers_still_give_a_page(call: Call, empty: Path) -> None:
     code, out, _ = call("advise")
     assert code == 0
-    assert out.startswith("Recommended: retrieve (RAG)")
+    assert out.startswith("Nothing decides yet. Where to start: retrieve (RAG)")
     assert "What the guides say of your situation" in out
     assert "Measure next" in out
 
@@ -92,7 +92,7 @@ def test_examples_and_their_labels_are_seen(empty: Path) -> None:
     assert around.answers["labelled_examples"] == 60
     assert around.answers["task"] == "classify"
     assert "60 examples with 2 labels, 12 of the rarest" in around.seen
-    assert around.commands == ("groundtune init", "groundtune compare")
+    assert around.commands == ("groundtune init", "groundtune compare", "groundtune costs")
 
 
 @pytest.mark.parametrize(("gap", "changes"), [(7, "weekly"), (30, "monthly"), (1, "daily")])
@@ -133,7 +133,7 @@ def test_write_makes_a_project_file_that_is_valid(call: Call, empty: Path) -> No
     [
         (("-a", "citations"), "is not QUESTION=VALUE"),
         (("-a", "weather=fine"), "weather: there is no such question"),
-        (("-a", "knowledge_changes=hourly"), "knowledge_changes: must be 'daily', 'weekly'"),
+        (("-a", "knowledge_changes=hourly"), "knowledge_changes: 'hourly' must be daily, weekly, monthly"),
         (("--answers", "none.json"), "none.json cannot be read"),
         (("--answers", "broken.json"), "broken.json is no JSON"),
     ],
@@ -144,6 +144,22 @@ def test_bad_input_is_named(call: Call, empty: Path, words: tuple[str, ...], mes
     assert code in (2, 3)
     assert not out
     assert message in err
+
+
+def test_answers_are_read_as_people_write_them(call: Call, empty: Path) -> None:
+    code, out, err = call("advise", "--json", "-a", "problem=facts", "-a", "citations=yes", "-a", "domain=broad")
+    assert code == 0, err
+    assert json.loads(out)["situation"] == {"problem": ["facts"], "citations": True, "domain": "broad"}
+
+
+def test_a_page_names_open_answers_apart_from_given_ones(call: Call, empty: Path) -> None:
+    words = ("-a", "problem=behaviour", "-a", "task=write", "-a", "labelled_examples=500")
+    _, out, _ = call("advise", *words)
+    assert "Recommended: fine-tune, if prompting has been tried and does not suffice" in out
+    before, after = out.split("It would change if an answer were different")
+    assert "prompting_exhausted: no → prompt" in before
+    assert "problem: " in after
+    assert "task = write" in before
 
 
 def test_a_guide_of_the_team_counts(call: Call, empty: Path) -> None:

@@ -26,6 +26,10 @@ def test_outside_a_project_assumptions_are_used_and_named(tmp_path: Path, capsys
             assert 0 < approach[figure]["low"] < approach[figure]["likely"] < approach[figure]["high"]
         assert approach["per_correct_usd"] is None, "no quality is measured"
     assert len(report["crossovers"]) == 6
+    assert all(
+        bool(each["requests_per_month"]) is bool(each["cheaper_above"]) is not bool(each["cheaper_always"])
+        for each in report["crossovers"]
+    )
     assert all(each["origin"] and each["unit"] for each in report["assumptions"])
     assert "groundtune compare" in err
 
@@ -33,7 +37,7 @@ def test_outside_a_project_assumptions_are_used_and_named(tmp_path: Path, capsys
 def test_the_project_file_overrides_assumptions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "groundtune.toml").write_text(
         f"{PROJECT}requests_per_month = 70_000\n[costs.assumptions]\nperson_usd_per_hour = 0\n"
-        "storage_usd_per_month = 0\noutput_tokens = [10, 20, 30]\n"
+        "storage_usd_per_month = 0\ntuned_hosting_usd_per_month = 0\noutput_tokens = [10, 20, 30]\n"
     )
     code, out, _ = costs(tmp_path, capsys, "--json")
     assert code == 0
@@ -50,6 +54,7 @@ def test_the_project_file_overrides_assumptions(tmp_path: Path, capsys: pytest.C
     ("line", "message"),
     [
         ("coffee_usd = 3", "coffee_usd: no such assumption"),
+        ("review_rate = 5", "review_rate: a share is at most 1"),
         ("label_minutes = [3, 2, 5]", "label_minutes must be a number of 0 or more, or three that rise"),
         ("label_minutes = -1", "label_minutes must be a number of 0 or more"),
     ],

@@ -116,6 +116,17 @@ def test_lines_that_do_not_cross_never_do() -> None:
     cheap = CostedApproach("prompt", "prompt", replace(PAID, usd=0.001))
     (crossing,) = all_crossovers(model(), [cheap, CostedApproach("both", "both", PAID)])
     assert (crossing.requests_per_month, crossing.cheaper_above) == (None, None)
+    assert crossing.cheaper_always == "prompt"
+
+
+def test_the_parts_of_a_month_add_up() -> None:
+    cost = flat(requests_per_month=100, upkeep_hours_prompt=2, person_usd_per_hour=50, prompt_weeks=1).cost(
+        CostedApproach("prompt", "prompt", PAID)
+    )
+    parts = {name: part.likely for name, part in cost.parts.items() if part and name.endswith("monthly")}
+    assert parts == pytest.approx({"upkeep, monthly": 100, "set-up, monthly": 40 * 50 / 12, "requests, monthly": 1})
+    assert cost.monthly_usd is not None
+    assert cost.monthly_usd.likely == pytest.approx(sum(parts.values()))
 
 
 def test_a_closed_book_model_is_trained_again_when_its_facts_change() -> None:

@@ -61,8 +61,24 @@ class Advice(Displayed):
 
     @property
     def agreeing(self) -> tuple[str, ...]:
-        """Names of the guides that say the same."""
-        return tuple(opinion.guide for opinion in self.opinions if opinion.says == self.recommendation.approach)
+        """Names of the guides that say the same, for a reason and not by default."""
+        return tuple(
+            opinion.guide
+            for opinion in self.opinions
+            if opinion.says == self.recommendation.approach and not opinion.by_default
+        )
+
+    @property
+    def headline(self) -> str:
+        """The recommendation in one line."""
+        recommendation = self.recommendation
+        title = TITLES[recommendation.approach]
+        if not recommendation.reasons:
+            return f"Nothing decides yet. Where to start: {title}"
+        tuning = recommendation.approach in ("fine-tune", "both") and self.situation.task != "classify"
+        if tuning and self.situation.prompting_exhausted is None:
+            title += ", if prompting has been tried and does not suffice"
+        return f"Recommended: {title}"
 
     def summary(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -96,15 +112,20 @@ class Advice(Displayed):
 
     def view(self) -> list[Block]:
         recommendation = self.recommendation
-        blocks: list[Block] = [
-            Line(f"Recommended: {TITLES[recommendation.approach]}", "strong"),
-            *(Line(f"{reason.text}  ({reason.source})", indent=1) for reason in recommendation.reasons),
-        ]
+        blocks: list[Block] = [Line(self.headline, "strong")]
+        blocks += [Line(f"{reason.text}  ({reason.source})", indent=1) for reason in recommendation.reasons]
         if recommendation.against:
-            blocks.append(Line("Something speaks for training too, but not now:"))
+            blocks.append(Line("Something speaks for training, but not now:"))
             blocks += [Line(f"{reason.text}  ({reason.source})", indent=1) for reason in recommendation.against]
-        blocks += [Line(self._certainty(), "dim"), *_titled("Steps", _numbered(recommendation.steps))]
+        known = [f"{name} = {_value(value)}" for name, value in self.situation.known().items()]
+        blocks += _titled("Your situation", [", ".join(known)] if known else ["nothing is known yet"])
+        blocks += _titled("Steps", _numbered(recommendation.steps))
+        blocks += _titled("It would change with an answer that is still open", _flip_lines(recommendation, known=False))
+        blocks += _titled("It would change if an answer were different", _flip_lines(recommendation, known=True))
+        if not recommendation.flips:
+            blocks += [Line(""), Line("No single other answer would change it.")]
         blocks += [Line(""), Line("What the guides say of your situation", "strong"), self._guides()]
+        blocks += [Line(self._agreement(), indent=1)]
         blocks += [Line(f"{each.guide}: {remark}", indent=1) for each in self.opinions for remark in each.remarks]
         if self.measured:
             blocks += _titled("What was measured here", self._measured(self.measured))
@@ -122,16 +143,28 @@ class Advice(Displayed):
         line = "; ".join(f"{', '.join(names)}: {how}" for how, names in judged.items())
         return [f"{measured.sentence} (run {measured.run})", f"Guides, measured by its leaders: {line}"]
 
-    def _certainty(self) -> str:
-        agreeing = ", ".join(self.agreeing) or "none"
-        line = f"Guides that say the same: {agreeing}."
-        if not self.recommendation.flips:
-            return f"{line} No single other answer would change it."
-        return f"{line} It hangs on: {'; '.join(_flip_lines(self.recommendation))}."
+    def _agreement(self) -> str:
+        """Return which guides say the same and which say otherwise; those that say it by default count for neither."""
+        others: dict[str, list[str]] = {}
+        for opinion in self.opinions:
+            if not opinion.by_default and opinion.says != self.recommendation.approach:
+                others.setdefault(opinion.says, []).append(opinion.guide)
+        parts = [f"the same: {', '.join(self.agreeing) or 'none'}"]
+        parts += [f"{says}: {', '.join(names)}" for says, names in others.items()]
+        return f"For a reason, not by default, say {'; '.join(parts)}."
 
     def _guides(self) -> Table:
-        rows = [(each.guide, each.says, each.because, each.place or None) for each in self.opinions]
-        return Table(("guide", "says", "because", "place in the guide"), rows)
+        rows = [
+            (
+                each.guide,
+                f"{each.says} (by default)" if each.by_default and each.says != "undecided" else each.says,
+                each.because,
+                each.place or None,
+                f"{each.title} ({each.source})" if each.source else each.title,
+            )
+            for each in self.opinions
+        ]
+        return Table(("guide", "says", "because", "place in the guide", "title"), rows)
 
 
 def advise(
@@ -161,16 +194,17 @@ def _with_source(entry: Mapping[str, str]) -> str:
     return f"{entry['text']}  ({entry['source']})"
 
 
-def _flip_lines(recommendation: Recommendation) -> list[str]:
+def _flip_lines(recommendation: Recommendation, *, known: bool) -> list[str]:
     """One line for each question: the other answers, by what they lead to."""
     lines = []
     for question in recommendation.hangs_on:
         outcomes: dict[str, list[str]] = {}
         for flip in recommendation.flips:
-            if flip.question == question:
+            if flip.question == question and flip.known is known:
                 outcomes.setdefault(flip.approach, []).append(_value(flip.answer))
-        changes = ", ".join(f"{' or '.join(values)} → {approach}" for approach, values in outcomes.items())
-        lines.append(f"{question} ({changes})")
+        if outcomes:
+            changes = ", ".join(f"{' or '.join(values)} → {approach}" for approach, values in outcomes.items())
+            lines.append(f"{question}: {changes}")
     return lines
 
 

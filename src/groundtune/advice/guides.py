@@ -86,6 +86,10 @@ class Opinion:
     because: str
     place: str
     remarks: tuple[str, ...] = ()
+    by_default: bool = False
+    """Whether no question decided, so that it says what it says to everybody."""
+    source: str = ""
+    """Author and date."""
 
 
 def published_guides() -> list[Guide]:
@@ -126,6 +130,7 @@ def apply_guide(guide: Guide, situation: Situation) -> Opinion:
     """Add up what a guide says of a situation."""
     applying = [item for item in guide.items if holds(item.when, situation)]
     says, deciding = _RULES[guide.adding_up](applying)
+    by_default = says is None
     if says is None:
         says, deciding = (guide.default.says, [guide.default]) if guide.default else ("undecided", [])
     remarks = tuple(
@@ -135,7 +140,8 @@ def apply_guide(guide: Guide, situation: Situation) -> Opinion:
     )
     because = "; ".join(dict.fromkeys(item.because for item in deciding)) or "no question that it asks is answered"
     place = "; ".join(dict.fromkeys(item.place for item in deciding))
-    return Opinion(guide.name, guide.title, says, because, place, remarks)
+    source = ", ".join(filter(None, (guide.author, guide.date)))
+    return Opinion(guide.name, guide.title, says, because, place, remarks, by_default, source)
 
 
 Deciding = tuple[Says | None, Sequence[GuideItem]]

@@ -40,6 +40,7 @@ class Recommendation:
 
     approach: RecommendedApproach
     reasons: tuple[Reason, ...]
+    """Empty where nothing decides: the approach is then only where to start."""
     against: tuple[Reason, ...]
     """Why training is not recommended now, although something speaks for it."""
     steps: tuple[str, ...]
@@ -86,9 +87,7 @@ def _weigh(situation: Situation) -> tuple[RecommendedApproach, tuple[Reason, ...
     against = held if training else ()
     if retrieval:
         return "rag", retrieval, against
-    if situation.task in WITHOUT_DOCUMENTS or training:
-        return "prompt", (Reason("nothing speaks for more than a good prompt yet", "guide B, mistakes"),), against
-    return "rag", (Reason("nothing decides yet, and retrieval is where to start", "guides A, B, C and E"),), against
+    return ("prompt" if situation.task in WITHOUT_DOCUMENTS or training else "rag"), (), against
 
 
 def _flips(situation: Situation, approach: RecommendedApproach) -> Iterator[Flip]:
@@ -104,7 +103,8 @@ def _flips(situation: Situation, approach: RecommendedApproach) -> Iterator[Flip
 
 
 def _steps(approach: RecommendedApproach, situation: Situation) -> tuple[str, ...]:
-    prompting = "Prompt first: clear rules, the nearest examples in the prompt (fewshot)"
+    first = "Keep your best prompt as the baseline" if situation.prompting_exhausted else "Prompt first"
+    prompting = f"{first}: clear rules, the nearest examples in the prompt (fewshot)"
     prompting += ", and decoding held to the schema (constrained)." if situation.task == "extract" else "."
     steps = [prompting]
     if approach in ("rag", "both"):

@@ -60,15 +60,14 @@ class Situation(BaseModel):
 
 def read_situation(values: Mapping[str, Any], *, origin: str) -> Situation:
     """Check answers. Raises UsageError that names each that is wrong. origin: where they come from, for the message."""
-    values = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if value is not None
-    }
+    values = {name: _read(name, value) for name, value in values.items() if value is not None}
     try:
         return Situation(**values)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, problem['loc'][:1]))}: {_message(problem)}" for problem in error.errors()]
-        hint = f"known answers: {', '.join(Situation.model_fields)}"
-        raise UsageError(f"{origin}: {'; '.join(dict.fromkeys(problems))}", hint=hint) from None
+        problems = {str(problem["loc"][0]): _message(problem, values) for problem in error.errors()}
+        unknown = [name for name in problems if name not in Situation.model_fields]
+        hint = f"questions: {', '.join(Situation.model_fields)}" if unknown else "groundtune advise --help"
+        raise UsageError(f"{origin}: {'; '.join(problems.values())}", hint=hint) from None
 
 
 def alternatives(name: str) -> tuple[Any, ...]:
@@ -85,7 +84,22 @@ _ALTERNATIVES: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def _message(problem: Any) -> str:
+def _read(name: str, value: Any) -> Any:
+    """Return a value in the form of its question: a single problem is a list of one, `yes` and `no` are truths."""
+    if name == "problem":
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    if isinstance(value, str) and value.lower() in ("yes", "no"):
+        return value.lower() == "yes"
+    return value
+
+
+def _message(problem: Any, values: Mapping[str, Any]) -> str:
+    """Say what is wrong with the answer to a question, and what it may be."""
+    name, *inner = problem["loc"]
     if problem["type"] == "extra_forbidden":
-        return "there is no such question"
-    return str(problem["msg"]).replace("Input should be", "must be").lower()
+        return f"{name}: there is no such question"
+    given = values[name][inner[0]] if inner and isinstance(inner[0], int) else values[name]
+    allowed = str(problem["msg"]).replace("Input should be", "must be").replace("'", "")
+    if "boolean" in allowed:
+        allowed = "must be yes or no"
+    return f"{name}: {given!r} {allowed}" + (" (several: facts,speed)" if name == "problem" else "")

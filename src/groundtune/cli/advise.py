@@ -40,7 +40,7 @@ def run(
     """Advise which approach to try first, from about a dozen short questions and from what the folder shows.
 
     In a terminal it asks, and advises after the third answer already; with --answers or --answer it asks nothing.
-    Answers are kept in .groundtune/advice.json, so that an interrupted session goes on. Nothing is sent anywhere.
+    Answers in a terminal are kept in .groundtune/advice.json, so that the next session goes on. Sends nothing anywhere.
     """
     from groundtune.project.surroundings import look_around
 
@@ -52,6 +52,7 @@ def run(
     measured = _measured(folder)
 
     def advice(known: Mapping[str, Any]) -> Advice:
+        """Advise on what is known by now; `around` is looked at again once a project file is written."""
         situation = read_situation({**around.answers, **known}, origin="answers")
         return advise(situation, guides, seen=around.seen, commands=around.commands, measured=measured)
 
@@ -59,13 +60,14 @@ def run(
         from groundtune.cli.advise_questions import ask_questions
 
         stated = ask_questions(folder, around.answers, around.seen, advice)
+    if write:
+        _write(folder, advice(stated))
+        around = look_around(folder.resolve())
     result = advice(stated)
     if json:
         output.print_json(result.summary())
     else:
         output.print_line(str(result))
-    if write:
-        _write(folder, result)
     if result.next:
         output.next_step(result.next[0])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import questionary
 
-from groundtune.advice.advice import TITLES, Advice
+from groundtune.advice.advice import Advice
 from groundtune.cli import output
 from groundtune.common.files import write_atomic
 
@@ -61,7 +61,7 @@ def _ask(question: Mapping[str, Any], at: int, total: int, present: Any) -> str:
 
 def _show_so_far(advice: Advice) -> None:
     hangs = ", ".join(advice.recommendation.hangs_on) or "nothing else"
-    output.print_note(f"so far: {TITLES[advice.recommendation.approach]}; hangs on {hangs}", style="bold")
+    output.print_note(f"so far: {advice.headline}; hangs on {hangs}", style="bold")
 
 
 def _questions() -> list[dict[str, Any]]:

@@ -24,7 +24,14 @@ DRAWS = 4_000
 SHARES = (0.05, 0.5, 0.95)
 SETTLED = 0.5
 """Share of draws in which two lines must cross for a crossover to be stated."""
-CHANGES_PER_YEAR: Mapping[str, float] = {"daily": 365, "weekly": 52, "monthly": 12, "yearly": 1, "never": 0}
+CHANGES_PER_YEAR: Mapping[str, float] = {
+    "daily": 365,
+    "weekly": 52,
+    "monthly": 12,
+    "quarterly": 4,
+    "yearly": 1,
+    "never": 0,
+}
 MOST_RETRAININGS = 12
 """Trainings a year that a changing knowledge leads to at most; nobody trains daily."""
 WEEK_HOURS, MINUTES, MILLION = 40.0, 60.0, 1e6
@@ -106,6 +113,10 @@ class Crossover:
     """None: the lines do not cross."""
     cheaper_above: str | None
     """The approach that is cheaper above it; None when they do not cross."""
+    cheaper_always: str | None = None
+    """Where they do not cross, the approach that is cheaper at any volume; None also when a price is unknown."""
+    share: float | None = None
+    """Share of the simulations in which they cross; None when a price is unknown."""
 
 
 def default_assumptions() -> dict[str, Assumption]:
@@ -135,21 +146,22 @@ class CostModel:
 
     def cost(self, approach: CostedApproach) -> ApproachCost:
         """Return what an approach costs."""
-        setup, monthly, unknown = self._setup(approach), self._monthly_parts(approach), self._unknown(approach)
-        per_request, fixed = self.request(approach), self.fixed(approach)
-        total = (
-            None if per_request is None or fixed is None else fixed + per_request * self._draws["requests_per_month"]
-        )
+        setup, monthly = self._setup(approach), self._monthly_parts(approach)
+        per_request, fixed, volume = self.request(approach), self.fixed(approach), self._draws["requests_per_month"]
+        total_setup = _sum(setup)
+        monthly["set-up, monthly"] = None if total_setup is None else total_setup / self._months
+        monthly["requests, monthly"] = None if per_request is None else per_request * volume
+        total = None if per_request is None or fixed is None else fixed + per_request * volume
         correct = self._correct(approach)
         dear = None if per_request is None or correct is None else _divided(per_request, correct)
         return ApproachCost(
             name=approach.name,
-            setup_usd=_range(_sum(setup)),
+            setup_usd=_range(total_setup),
             per_request_usd=_range(per_request),
             monthly_usd=_range(total),
             per_correct_usd=_range(dear),
             parts={name: _range(draws) for name, draws in {**setup, **monthly}.items()},
-            unknown=unknown,
+            unknown=self._unknown(approach),
         )
 
     def crossover(self, a: CostedApproach, b: CostedApproach) -> Crossover:
@@ -162,10 +174,12 @@ class CostModel:
         with np.errstate(divide="ignore", invalid="ignore"):
             volume = height / slope
         crossing = np.isfinite(volume) & (volume > 0)
-        if crossing.mean() < SETTLED:
-            return Crossover(a.name, b.name, None, None)
+        share = float(crossing.mean())
+        if share < SETTLED:
+            cheaper = a.name if np.median(height - slope * self._draws["requests_per_month"]) < 0 else b.name
+            return Crossover(a.name, b.name, None, None, cheaper, share)
         above = a.name if np.median(slope[crossing]) > 0 else b.name
-        return Crossover(a.name, b.name, _range(volume[crossing]), above)
+        return Crossover(a.name, b.name, _range(volume[crossing]), above, None, share)
 
     def request(self, approach: CostedApproach) -> Draws | None:
         """Return the cost of one request; None when it is unknown."""
@@ -214,6 +228,8 @@ class CostModel:
         if approach.family in ("rag", "both"):
             parts["storage, monthly"] = draws["storage_usd_per_month"]
         if approach.family in ("fine-tune", "both"):
+            if approach.use is None or not approach.use.runs_here:
+                parts["hosting, monthly"] = draws["tuned_hosting_usd_per_month"]
             training = self._training(approach)
             parts["retraining, monthly"] = None if training is None else training * self._retrainings(approach) / 12
         return parts

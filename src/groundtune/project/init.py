@@ -169,7 +169,7 @@ def project_file(
                 else (
                     "# [costs]",
                     "# requests_per_month = 10_000",
-                    '# documents_change = "weekly"    # daily, weekly, monthly, yearly, never',
+                    '# documents_change = "weekly"    # daily, weekly, monthly, quarterly, yearly, never',
                 )
             ),
             "",
@@ -188,8 +188,10 @@ def write_advised_project(root: Path, situation: Situation) -> Path:
         "max_p95_seconds": situation.latency_seconds,
         "residency": "local" if situation.residency == "local" else None,
     }
-    changes = "monthly" if situation.knowledge_changes == "quarterly" else situation.knowledge_changes
-    costs = {"requests_per_month": situation.requests_per_month or None, "documents_change": changes}
+    costs = {
+        "requests_per_month": situation.requests_per_month or None,
+        "documents_change": situation.knowledge_changes,
+    }
     text = project_file(
         name=root.name or "documents",
         task=situation.task or contents.task,

@@ -153,11 +153,13 @@ def _commands(
     """Return the commands that bring this folder to a measured answer, in order."""
     commands = [] if config is not None else ["groundtune init"]
     if config is None and not documents and not examples:
-        return ("groundtune init",)
+        return ("groundtune init", "groundtune costs")
     if documents:
         commands.append("groundtune ingest")
     if not examples and documents:
         commands.append("groundtune examples draft -n 200")
     if documents and (config is None or config.task == "answer"):
         commands.append("groundtune evaluate")
-    return (*commands, "groundtune compare") if examples or documents else tuple(commands)
+    if examples or documents:
+        commands.append("groundtune compare")
+    return (*commands, "groundtune costs")

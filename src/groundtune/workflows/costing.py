@@ -25,6 +25,8 @@ from groundtune.measure.approach_summaries import group_by_approach
 from groundtune.types import Artifact, Interval
 from groundtune.workflows.reporting import Report
 
+MONTHLY = ", monthly"
+"""End of the names of parts that are paid every month."""
 UNMEASURED: Sequence[Family] = ("prompt", "rag", "fine-tune", "both")
 """What is costed before there is a comparison."""
 
@@ -40,11 +42,14 @@ class CostReport(Displayed):
     """What the recommended approach gives for its cost, against the best one; None without a comparison."""
     run: str | None
     """The comparison that use and quality come from; None: assumed."""
+    months: int
+    """Months over which set-up is spread."""
 
     def summary(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
             "run": self.run,
+            "months": self.months,
             "sentence": self.sentence,
             "approaches": [asdict(cost) for cost in self.approaches],
             "crossovers": [asdict(crossing) for crossing in self.crossovers],
@@ -63,8 +68,9 @@ class CostReport(Displayed):
 
     def view(self) -> list[Block]:
         origin = f"use and quality from {self.run}" if self.run else "nothing is measured yet: assumptions only"
-        columns = ("approach", "set-up", "a request", "a month", "a correct answer")
-        blocks: list[Block] = [Line(f"Costs: likely [5% to 95% of simulations]; {origin}", "strong")]
+        month = f"a month (set-up over {self.months} months included)"
+        columns = ("approach", "set-up", "a request", month, "a correct answer")
+        blocks: list[Block] = [Line(f"Costs: median [5% to 95%] of simulations; {origin}", "strong")]
         if self.sentence:
             blocks.append(Line(self.sentence, "strong"))
         costs = [
@@ -77,13 +83,25 @@ class CostReport(Displayed):
             for each in self.approaches
             if each.unknown
         ]
+        if self.run is None:
+            blocks.append(Line("The price of a correct answer needs a comparison.", indent=1))
+        blocks.append(
+            Line("Medians lie above what the likely inputs give, as most ranges reach further up than down.", indent=1)
+        )
+        blocks += [Line(""), Line("What a month is made of (medians)", "strong"), self._months_table()]
         blocks += [Line(""), Line("Where monthly costs cross", "strong"), *map(_crossing, self.crossovers)]
-        rows = [
-            (each.name, _number(each.likely), f"{_number(each.low)} to {_number(each.high)}", each.unit, each.origin)
-            for each in self.assumptions
-        ]
+        rows = [(each.name, _number(each.likely), _spread(each), each.unit, each.origin) for each in self.assumptions]
         table = Table(("assumption", "likely", "range", "unit", "origin"), rows)
         return [*blocks, Line(""), Line("Assumptions ([costs.assumptions] overrides each)", "strong"), table]
+
+    def _months_table(self) -> Table:
+        names = [name for each in self.approaches for name in each.parts if name.endswith(MONTHLY)]
+        names = list(dict.fromkeys(names))
+        rows = [
+            (each.name, *(usd(part.likely) if (part := each.parts.get(name)) else None for name in names))
+            for each in self.approaches
+        ]
+        return Table(("approach", *(name.removesuffix(MONTHLY) for name in names)), rows)
 
 
 def cost_report(
@@ -106,6 +124,7 @@ def cost_report(
         assumptions=tuple(assumptions.values()),
         sentence=_sentence(report, {each.name: model.cost(each) for each in approaches}) if report else None,
         run=report.run.name if report else None,
+        months=months,
     )
 
 
@@ -115,11 +134,15 @@ def _assumptions(config: Config | None) -> dict[str, Assumption]:
         return assumptions
     stated = dict(config.costs.assumptions)
     if (volume := config.costs.requests_per_month) is not None:
-        stated.setdefault("requests_per_month", (volume, volume, volume))
+        if "requests_per_month" in stated:
+            raise UsageError("requests_per_month is set in [costs] and in [costs.assumptions]", hint="remove one")
+        stated["requests_per_month"] = (volume, volume, volume)
     for name, (low, likely, high) in stated.items():
         if name not in assumptions:
             known = ", ".join(assumptions)
             raise UsageError(f"[costs.assumptions] {name}: no such assumption", hint=f"assumptions: {known}")
+        if assumptions[name].unit.startswith("share") and high > 1:
+            raise UsageError(f"[costs.assumptions] {name}: a share is at most 1", hint="write 5% as 0.05")
         assumptions[name] = replace(assumptions[name], low=low, likely=likely, high=high, origin="project file")
     return assumptions
 
@@ -169,11 +192,29 @@ def _sentence(report: Report, costs: Mapping[str, ApproachCost]) -> str | None:
 
 
 def _crossing(crossing: Crossover) -> Line:
-    if crossing.requests_per_month is None:
-        return Line(f"{crossing.a} and {crossing.b}: never", indent=1)
+    pair = f"{crossing.a} and {crossing.b}"
+    if crossing.cheaper_always:
+        dearer = crossing.b if crossing.cheaper_always == crossing.a else crossing.a
+        return Line(f"{pair}: never; {crossing.cheaper_always} is cheaper than {dearer} at any volume", indent=1)
     volume = crossing.requests_per_month
-    text = f"{volume.likely:,.0f} requests a month [{volume.low:,.0f} to {volume.high:,.0f}]"
-    return Line(f"{crossing.a} and {crossing.b}: {text}; above it {crossing.cheaper_above} is cheaper", indent=1)
+    if volume is None or crossing.share is None:
+        return Line(f"{pair}: unknown, as a price is", indent=1)
+    low, likely, high = (_rounded(each) for each in (volume.low, volume.likely, volume.high))
+    text = f"about {likely} requests a month ({low} to {high}, in {crossing.share:.0%} of simulations)"
+    return Line(f"{pair}: {text}; above it {crossing.cheaper_above} is cheaper", indent=1)
+
+
+def _rounded(value: float) -> str:
+    """Write a volume with two digits, as it is no more certain than that."""
+    return f"{float(f'{value:.2g}'):,.0f}"
+
+
+def _spread(assumption: Assumption) -> str:
+    if assumption.high == 0:
+        return "off"
+    if assumption.low == assumption.high:
+        return "fixed"
+    return f"{_number(assumption.low)} to {_number(assumption.high)}"
 
 
 def _shown(value: Range | None) -> str:
