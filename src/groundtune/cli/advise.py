@@ -20,7 +20,14 @@ from groundtune.workspace import Workspace
 
 def run(
     folder: Annotated[
-        Path, typer.Option("--folder", "-C", metavar="FOLDER", help="Folder to look at.", show_default="this folder")
+        Path,
+        typer.Option(
+            "--project",
+            "-C",
+            metavar="FOLDER",
+            help="Folder, also one without a project.",
+            show_default="this folder",
+        ),
     ] = Path(),
     answers: Annotated[
         Path | None,

@@ -349,7 +349,8 @@ class AsyncVerbs:
     ) -> reporting.Report:
         """Return the verdict of the named run, or of the latest one, complete or not. Raises MissingError.
 
-        what_if: other requirements, volume or months than those of the run, by key; nothing is asked again.
+        what_if: other requirements, volume or months than those of the run, such as {"requests_per_month": "1e6"};
+        nothing is asked again.
         """
         return await asyncio.to_thread(_report, self.workspace, run, primary, what_if or {})
 
