@@ -94,7 +94,8 @@ def _copy(example: str, project: Path, *, passages: int | None = None) -> Path:
         file = project / "groundtune.toml"
         text = file.read_text(encoding="utf-8").partition("\n# The voice alone")[0]
         if passages is not None:
-            text = text.replace("[answers]\nmax_passages = 4\n", "") + f"\n[answers]\nmax_passages = {passages}\n"
+            answers = f"\n[answers]\nmax_passages = {passages}\ncalibration_questions = 0\n"
+            text = text.replace("[answers]\nmax_passages = 4\n", "") + answers
         file.write_text(text, encoding="utf-8")
     return project
 

@@ -46,6 +46,9 @@ max_output_tokens = 64
 [answers]
 max_passages = 3
 
+# Questions for the threshold of each approach, below which it abstains; usually up to 100.
+calibration_questions = 20
+
 # Trained on questions and answers alone: what it knows is in its weights.
 [tune.closed_book]
 kind = "lora"
