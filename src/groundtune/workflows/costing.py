@@ -117,7 +117,7 @@ def cost_report(
     if report is None:
         approaches = [CostedApproach(family, family, labelled=labelled or None) for family in UNMEASURED]
     else:
-        approaches = _measured(report, {each.id: each for each in artifacts}, labelled)
+        approaches = _measured(report, config, {each.id: each for each in artifacts}, labelled)
     return CostReport(
         approaches=tuple(map(model.cost, approaches)),
         crossovers=tuple(all_crossovers(model, approaches)),
@@ -147,7 +147,9 @@ def _assumptions(config: Config | None) -> dict[str, Assumption]:
     return assumptions
 
 
-def _measured(report: Report, artifacts: Mapping[str, Artifact], labelled: int | None) -> list[CostedApproach]:
+def _measured(
+    report: Report, config: Config | None, artifacts: Mapping[str, Artifact], labelled: int | None
+) -> list[CostedApproach]:
     """Take use, quality and trainings from a comparison."""
     rows = group_by_approach(report.run.results)
     about = report.run.about
@@ -165,13 +167,23 @@ def _measured(report: Report, artifacts: Mapping[str, Artifact], labelled: int |
         use = MeasuredUse(
             usd=fmean(known) if known and len(known) == len(prices) else None,
             seconds=fmean(seconds) if seconds else None,
-            runs_here=bool(known) and len(known) == len(prices) and not any(known),
+            runs_here=_runs_here(prices, config, about.get("model_tables", {}).get(summary.name), artifact),
             correct=mean,
             training_usd=paid.get(summary.name, 0.0),
             training_seconds=artifact.seconds if artifact and not artifact.usd else 0.0,
         )
         approaches.append(CostedApproach(summary.name, family_of(summary.name), use, labelled))
     return approaches
+
+
+def _runs_here(
+    prices: Sequence[float | None], config: Config | None, model: str | None, artifact: Artifact | None
+) -> bool:
+    """Whether this machine does the work: quotes, models that are trained here, and tables of the kind `local`."""
+    if artifact is not None:
+        return artifact.kind != "hosted"
+    table = config.models.get(model) if config and model else None
+    return bool(prices) and (all(price == 0 for price in prices) or (table is not None and table.kind == "local"))
 
 
 def _sentence(report: Report, costs: Mapping[str, ApproachCost]) -> str | None:
