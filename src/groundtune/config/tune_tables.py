@@ -47,14 +47,13 @@ class ClassifierConfig(TrainingConfig):
     """Base model; None: the bundled encoder."""
     mode: Literal["full", "lora", "probe"] = "full"
     """Weights to train; probe: a head on frozen embeddings, in seconds."""
-    epochs: Epochs | None = None
-    """None: chosen from the number of rows."""
+    epochs: Epochs = 8
     learning_rate: LearningRate | None = None
     batch_tokens: Annotated[int, Field(ge=64)] = 1024
     """Tokens per step."""
     class_weights: bool = True
-    patience: Annotated[int, Field(ge=1)] | None = None
-    """Stop after this many epochs without a better validation metric; None: train to the last epoch."""
+    patience: Annotated[int, Field(ge=1)] = 2
+    """Stop after this many epochs without a better validation metric."""
     rank: Rank = 16
     """Rank of the adapter, mode lora."""
 
