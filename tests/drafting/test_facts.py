@@ -100,9 +100,44 @@ def test_definitions_are_found_in_each_language(language: str, sentence: str, na
     assert fact.quote.text == sentence == in_document(fact.quote)
 
 
+def test_a_definition_introduces_its_subject() -> None:
+    later = passage("We love the Coast line. The Coast line is a light railway along the bay.")
+    assert statements([later], "english") == []
+    person = passage("Ada Holm was a driver of trams.")
+    assert [fact.name for fact in statements([person], "english")] == ["Ada Holm"]
+
+
+def test_what_was_done_at_a_time() -> None:
+    text = passage("The Coast line was opened in May 1905 by the mayor. The Coast line was seen in 1500 places.")
+    (fact,) = statements([text], "english")
+    assert (fact.form, fact.name, fact.column, fact.answer.text) == ("event", "the Coast line", "opened", "May 1905")
+
+
+def test_terms_of_a_glossary_but_not_the_parts_of_every_release() -> None:
+    terms = "Perch. The order system.\n\nRoost. The map of bikes.\n\nTern day. A paid day for a charity."
+    facts = statements([passage(terms, heading="Words")], "english")
+    assert {(fact.form, fact.name) for fact in facts} == {("term", "Perch"), ("term", "Roost"), ("term", "Tern day")}
+    parts = "New: a bell.\n\nFixed: the brake.\n\nGone: the lamp."
+    releases = [passage(parts, heading=f"Changes > {n}", ordinal=n, start=n * 100) for n in range(2)]
+    assert statements(releases, "english") == []
+
+
+def test_a_question_with_its_answer() -> None:
+    rows = passage("question: Are dogs allowed?; answer: On the tram they are, on the bus they are not.")
+    (fact,) = statements([rows], "english")
+    assert (fact.form, fact.name) == ("question", "Are dogs allowed?")
+    assert fact.answer.text == "On the tram they are, on the bus they are not."
+
+
+def test_a_section_must_speak_of_what_its_heading_names() -> None:
+    assert statements([passage("A key costs £4.", heading="Trams > Afterwards")], "english") == []
+
+
 @pytest.mark.parametrize(
     "sentence",
     [
+        "One of the lines is a light railway along the bay.",
+        "The Coast line is the longest railway along the bay.",
         "It is a light railway along the bay.",
         "The fee is a part of the price.",
         "The Coast line is inspected every year.",

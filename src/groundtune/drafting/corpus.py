@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from groundtune.drafting.draft import Quote
-from groundtune.drafting.facts import Fact, cells, statements
+from groundtune.drafting.facts import Fact, cells, spoken_of_together, statements
 from groundtune.drafting.sampling import shuffled, spread
-from groundtune.languages.tokens import fold
+from groundtune.languages.detection import detect
+from groundtune.languages.text import content_words
 from groundtune.types import Passage
 
 
@@ -37,7 +38,7 @@ class DraftedCorpus:
         self._cells: dict[str, list[Fact]] = {}
         self._statements: dict[str, list[Fact]] = {}
         self._claims: dict[str, dict[tuple[str, str], set[str]]] = {}
-        self._folded: list[str] = []
+        self._words: list[frozenset[str]] = []
 
     def files(self, purpose: str) -> list[str]:
         """Return the files to draft from, in another order for each purpose."""
@@ -79,12 +80,18 @@ class DraftedCorpus:
         return file in self._disputed and any(said in " ".join(quote.text.split()) for said in self._disputed[file])
 
     def holds_together(self, names: Sequence[str]) -> bool:
-        """Whether any passage, with its headings, holds all words of all names."""
-        if not self._folded:
+        """Whether a row of a table or another passage holds all content words of all names.
+
+        Its headings and the name of its file count.
+        """
+        if not self._words:
             passages = (passage for of_file in self._passages.values() for passage in of_file)
-            self._folded = [fold(f"{passage.source} {passage.headed}") for passage in passages]
-        words = {word for name in names for word in fold(name).split()}
-        return any(all(word in text for word in words) for text in self._folded)
+            self._words = [self._content(text) for text in spoken_of_together(passages)]
+        words = frozenset().union(*map(self._content, names))
+        return any(words <= said for said in self._words)
+
+    def _content(self, text: str) -> frozenset[str]:
+        return frozenset(content_words(text, language=detect(text, self.language)))
 
     def _spread(self, facts: Iterable[Fact]) -> list[Fact]:
         return spread(

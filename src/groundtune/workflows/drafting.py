@@ -121,7 +121,7 @@ async def draft(
     """
     earlier = drafted_before(target)
     corpus, search = await _open_corpus(opened, language=language, seed=seed)
-    drafter: Drafter = ModelDrafts(corpus, search, generator) if generator else TemplateDrafts(corpus, search)
+    drafter: Drafter = ModelDrafts(corpus, search, generator) if generator else TemplateDrafts(corpus)
     limited = generator is not None
     run = _Run(corpus, search, drafter, target, n=n, kinds=kinds, earlier=earlier, limited=limited)
     run.forbid(existing)
