@@ -26,11 +26,16 @@ FIGURES = 3
 COMMON_WORDS = 2
 """Words that two sections on one subject have in common, besides those of their headings."""
 SHARED_ROWS = 2
-"""Rows that two tables about the same kind of thing have in common."""
+"""Rows that two tables have in common from which a row is the same thing in both."""
+ALIKE = 0.33
+"""Share of the rows of each that two tables about the same kind of thing have in common."""
 GIVEN = 2
 """Rows of which a table gives a column, so that somebody may expect it of another row."""
+SAME_THING = 3
+"""Questions about two documents that begin with the same row or heading."""
 SAME_COLUMN = 3
 """Rows that are asked about in vain by the same column."""
+_SPOKEN = re.compile(r"[^\W\d_]{3}")
 _MARK = re.compile(r"\s*[?？؟]$")
 
 _Table = tuple[str, str, str]
@@ -90,23 +95,25 @@ class TemplateDrafts:
 
     def _two_documents(self) -> Iterator[Draft]:
         """Yield questions about one thing in two documents: a row, a column of like rows, or a heading."""
+        times: Counter[str] = Counter()
         for fact in self._of_files("two-documents", lambda file: _mixed(self._corpus, file)):
-            if fact.form == "term":
+            if fact.form == "term" or times[_thing(fact)] >= SAME_THING:
                 continue
             for other in self._like(fact):
                 if file_of(other.passage) != file_of(fact.passage) and (draft := self._of_both(fact, other)):
+                    times[_thing(fact)] += 1
                     yield draft
                     break
 
     def _of_both(self, fact: Fact, other: Fact) -> Draft | None:
-        same_column, same_row = (fold(a) == fold(b) for a, b in ((fact.column, other.column), (fact.name, other.name)))
+        same_column, same_row = fold(fact.column) == fold(other.column), _thing(fact) == _thing(other)
         names = {"within": fact.within, "other_within": other.within}
         language, (row, other_row) = fact.language, _rows(fact, other)
         if fact.form != "cell":
             question = _ask("two_sections", language, heading=fact.name, other=other.name, **names)
         elif same_row and not same_column:
             question = _ask("two_columns", language, column=fact.column, other=other.column, row=row, **names)
-        elif same_column and not same_row and not self._has_row(fact, other) and not self._has_row(other, fact):
+        elif same_column and not same_row and self._are_apart(fact, other) and _share_a_word(fact, other):
             question = _ask("two_rows", language, column=fact.column, row=row, other=other_row, **names)
         else:
             return None
@@ -127,7 +134,7 @@ class TemplateDrafts:
             asked.add(row)
 
     def _asked_in_vain(self, fact: Fact, worn: Collection[str]) -> Draft | None:
-        cells = [cell for table in self._related_tables(fact) for cell in table]
+        cells = [cell for table in self._related_tables(fact, share=ALIKE) for cell in table]
         known = {fold(cell.column) for cell in cells if _speak_of_one(fact.name, cell.name, fact.language)}
         given = Counter(fold(cell.column) for cell in cells)
         for other in cells:
@@ -152,8 +159,8 @@ class TemplateDrafts:
         return tables
 
     @cached_property
-    def _row_names(self) -> Mapping[_Table, frozenset[str]]:
-        return {table: frozenset(fold(fact.name) for fact in cells) for table, cells in self._tables.items()}
+    def _things(self) -> Mapping[_Table, frozenset[str]]:
+        return {table: frozenset(map(_thing, cells)) for table, cells in self._tables.items()}
 
     @cached_property
     def _sections(self) -> Sequence[Fact]:
@@ -170,16 +177,23 @@ class TemplateDrafts:
             return [other for table in self._related_tables(fact) for other in table]
         return [other for other in self._sections if other.language == fact.language and _on_one_subject(fact, other)]
 
-    def _related_tables(self, fact: Fact) -> list[list[Fact]]:
-        """Return the table of a cell, and those that have several rows of it."""
-        own = self._row_names[_table(fact)]
-        others = (table for table, names in self._row_names.items() if len(names & own) >= SHARED_ROWS)
+    def _related_tables(self, fact: Fact, *, share: float = 0.0) -> list[list[Fact]]:
+        """Return the table of a cell, and those that have several of its rows, and this share of the rows of each."""
+        own = self._things[_table(fact)]
+        others = (
+            table
+            for table, things in self._things.items()
+            if len(things & own) >= max(SHARED_ROWS, share * max(len(things), len(own)))
+        )
         return [self._tables[table] for table in dict.fromkeys([_table(fact), *others])]
 
-    def _has_row(self, fact: Fact, other: Fact) -> bool:
-        """Whether the table of a fact has the row and the column of another."""
-        cells = self._tables[_table(fact)]
-        return any(fold(e.name) == fold(other.name) and fold(e.column) == fold(other.column) for e in cells)
+    def _are_apart(self, fact: Fact, other: Fact) -> bool:
+        """Whether neither table has the row of the other with the same column."""
+
+        def has(table: _Table, row: str) -> bool:
+            return any(_thing(e) == row and fold(e.column) == fold(fact.column) for e in self._tables[table])
+
+        return not has(_table(fact), _thing(other)) and not has(_table(other), _thing(fact))
 
     def _beside(self, fact: Fact) -> list[Fact]:
         """Return the other cells of a table, or the other facts of the same form in a file, first those of its part."""
@@ -200,6 +214,11 @@ class TemplateDrafts:
 def _table(fact: Fact) -> _Table:
     heading = fact.passage.heading if "#" not in fact.passage.source else ""
     return file_of(fact.passage), heading, fold(fact.key)
+
+
+def _share_a_word(fact: Fact, other: Fact) -> bool:
+    first, second = (frozenset(content_words(each.name, language=each.language)) for each in (fact, other))
+    return bool(first & second)
 
 
 def _speak_of_one(name: str, other: str, language: str) -> bool:
@@ -244,6 +263,12 @@ def _question(fact: Fact) -> str:
         template = words.names.get(fact.column) if is_full_name(fact.name) else None
         return (template or words.definitions[fact.column]).format(subject=fact.name, within=fact.within)
     return _ask("list" if fact.form == "list" else "section", fact.language, heading=fact.name, within=fact.within)
+
+
+def _thing(fact: Fact) -> str:
+    """Return what a row is about, folded: a code or an amount is another thing in another table."""
+    amount = any(quantity.unit for quantity in quantities(fact.name, fact.language))
+    return fold(fact.keyed if amount or not _SPOKEN.search(fact.name) else fact.name)
 
 
 def _rows(*facts: Fact) -> list[str]:
