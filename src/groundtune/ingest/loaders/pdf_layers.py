@@ -17,6 +17,7 @@ import pypdfium2.raw as pdfium
 
 _LAYERS = b"/OCProperties"
 _PACKED = re.compile(rb"/ObjStm\b.{0,1000}?stream\r?\n", re.DOTALL)
+_END = b"endstream"
 _LONGEST_SIDE = 1_000
 """Pixels of the longer side of a drawing, at most."""
 _GROUND = (122, 123, 124, 255)
@@ -34,7 +35,7 @@ def has_layers(data: bytes) -> bool:
         return True
     for found in _PACKED.finditer(data):
         try:
-            if _LAYERS in zlib.decompressobj().decompress(data[found.end() :]):
+            if _LAYERS in zlib.decompressobj().decompress(data[found.end() : data.find(_END, found.end())]):
                 return True
         except zlib.error:  # encrypted, or packed in another way
             return True
