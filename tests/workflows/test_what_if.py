@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from groundtune.cli import main
+from groundtune.cli.options import key_values
 from groundtune.errors import UsageError
 from groundtune.types import Result, Usage
 from groundtune.workflows.reporting import Run, evaluate_run
-from groundtune.workflows.what_if import KEYS, assume, read_assumptions
+from groundtune.workflows.what_if import KEYS, assume
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_training_is_spread_over_the_volume(paid: Run) -> None:
 )
 def test_a_wrong_assumption_is_named(paid: Run, texts: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        assume(paid, read_assumptions(texts))
+        assume(paid, dict(key_values(texts, option="--what-if", example="months=6")))
     assert message in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from groundtune.advice.advice import Advice, Measured, advise
 from groundtune.advice.guides import published_guides, team_guides
 from groundtune.advice.situation import read_situation
 from groundtune.cli import output
-from groundtune.cli.options import Json
+from groundtune.cli.options import Json, key_values
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import MissingError, UsageError
 from groundtune.workspace import Workspace
@@ -54,7 +54,7 @@ def run(
     if not folder.is_dir():
         raise MissingError(f"no folder {output.printable(folder)}", hint=f"mkdir -p {output.printable(folder)}")
     around = look_around(folder.resolve())
-    stated = _stated(answers, given or ())
+    stated = _stated(answers, given)
     guides = [*published_guides(), *team_guides(folder)]
     measured = _measured(folder)
 
@@ -93,7 +93,7 @@ def _measured(folder: Path) -> Measured | None:
     return Measured(report.verdict.sentence, report.verdict.leaders, report.run.name)
 
 
-def _stated(file: Path | None, given: list[str] | tuple[str, ...]) -> dict[str, Any]:
+def _stated(file: Path | None, given: list[str] | None) -> dict[str, Any]:
     """Return the answers of a file and of the options, which go before it. Raises UsageError, MissingError."""
     values: dict[str, Any] = {}
     if file is not None:
@@ -107,10 +107,7 @@ def _stated(file: Path | None, given: list[str] | tuple[str, ...]) -> dict[str, 
             raise UsageError(f"{output.printable(file)} holds no object", hint='for example {"citations": true}')
         values |= read
         read_situation(values, origin=output.printable(file))
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"--answer {text!r} is not QUESTION=VALUE", hint="for example --answer citations=true")
+    for name, value in key_values(given, option="--answer", example="citations=true", form="QUESTION=VALUE"):
         values[name] = _value(value)
     read_situation(values, origin="--answer")
     return values

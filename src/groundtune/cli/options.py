@@ -1,6 +1,6 @@
 """Define the options that several commands share, and parse their values. Prints nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -48,13 +48,21 @@ FilterTexts = Annotated[
 ]
 
 
-def filters(texts: Sequence[str] | None) -> dict[str, list[str]]:
-    """Parse `["lang=en", "lang=de"]` into `{"lang": ["en", "de"]}`. Raises UsageError."""
-    values: dict[str, list[str]] = {}
+def key_values(
+    texts: Sequence[str] | None, *, option: str, example: str, form: str = "KEY=VALUE"
+) -> Iterator[tuple[str, str]]:
+    """Yield key and value of each text. option: its name, and `form` its metavar, for the UsageError of a wrong one."""
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise UsageError(f"--filter {text!r} is not KEY=VALUE", hint="for example: --filter product=Wren")
+            raise UsageError(f"{option} {text!r} is not {form}", hint=f"for example: {option} {example}")
+        yield key, value
+
+
+def filters(texts: Sequence[str] | None) -> dict[str, list[str]]:
+    """Parse `["lang=en", "lang=de"]` into `{"lang": ["en", "de"]}`. Raises UsageError."""
+    values: dict[str, list[str]] = {}
+    for key, value in key_values(texts, option="--filter", example="product=Wren"):
         values.setdefault(key, []).append(value)
     return values
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, Primary, ProjectFolder, Require
+from groundtune.cli.options import Json, Primary, ProjectFolder, Require, key_values
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 from groundtune.types import ApproachSummary, Interval
@@ -55,9 +55,9 @@ def run(
     condition is not met.
     """
     from groundtune.workflows import reporting
-    from groundtune.workflows.what_if import assume, read_assumptions
+    from groundtune.workflows.what_if import assume
 
-    assumptions = read_assumptions(what_if or ())
+    assumptions = dict(key_values(what_if, option="--what-if", example="requests_per_month=1e6"))
     conditions = [reporting.Condition.parse(text) for text in require or ()]
     if results is not None:
         if name is not None:

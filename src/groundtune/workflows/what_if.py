@@ -1,7 +1,7 @@
 """Put other requirements, volumes or months in place of those of a run, to see what its verdict would be."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,15 +29,6 @@ def assume(run: Run, assumptions: Mapping[str, str]) -> Run:
         else:
             required[key] = value
     return replace(run, about={**about, "requirements": required})
-
-
-def read_assumptions(texts: Sequence[str]) -> dict[str, str]:
-    """Parse `["requests_per_month=1e6"]`. Raises UsageError."""
-    pairs = [text.partition("=") for text in texts]
-    for text, (key, _, value) in zip(texts, pairs, strict=True):
-        if not key or not value:
-            raise UsageError(f"--what-if {text!r} is not KEY=VALUE", hint="for example requests_per_month=1e6")
-    return {key.strip(): value for key, _, value in pairs}
 
 
 def _number(text: str) -> float:
