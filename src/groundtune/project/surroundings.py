@@ -50,10 +50,10 @@ def look_around(root: Path) -> Surroundings:
     seen: list[str] = []
     if config is None:
         contents = survey(root)
-        include, exclude = contents.include, contents.exclude
+        include, exclude, task = contents.include, contents.exclude, contents.task
         example_patterns: tuple[str, ...] = contents.examples
     else:
-        include, exclude = config.documents.include, config.documents.exclude
+        include, exclude, task = config.documents.include, config.documents.exclude, config.task
         example_patterns = config.examples.files
         _configured(config, answers, seen)
     examples = _examples(root, example_patterns, seen)
@@ -64,9 +64,8 @@ def look_around(root: Path) -> Surroundings:
     if examples:
         answers["labelled_examples"] = len(examples)
         seen.append(_describe(examples))
-        if config is None:
-            answers["task"] = survey(root).task
-    return Surroundings(answers, tuple(seen), _commands(root, config, documents, examples))
+        answers["task"] = task
+    return Surroundings(answers, tuple(seen), _commands(config, documents, examples))
 
 
 def _configured(config: Config, answers: dict[str, Any], seen: list[str]) -> None:
@@ -147,9 +146,7 @@ def _describe(examples: Sequence[Example]) -> str:
     return f"{line}, {with_evidence} with evidence" if with_evidence else line
 
 
-def _commands(
-    root: Path, config: Config | None, documents: Sequence[Path], examples: Sequence[Example]
-) -> tuple[str, ...]:
+def _commands(config: Config | None, documents: Sequence[Path], examples: Sequence[Example]) -> tuple[str, ...]:
     """Return the commands that bring this folder to a measured answer, in order."""
     commands = [] if config is not None else ["groundtune init"]
     if config is None and not documents and not examples:
