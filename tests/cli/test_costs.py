@@ -73,3 +73,16 @@ def test_a_run_that_does_not_exist_is_missing(tmp_path: Path, capsys: pytest.Cap
     code, _, err = costs(tmp_path, capsys, "nowhere")
     assert code == 3
     assert "nowhere" in err
+
+
+def test_a_folder_inside_a_project_has_its_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "groundtune.toml").write_text(f"{PROJECT}months = 7\n")
+    (tmp_path / "docs").mkdir()
+    code, out, _ = costs(tmp_path / "docs", capsys, "--json")
+    assert (code, json.loads(out)["months"]) == (0, 7)
+
+
+def test_a_folder_that_does_not_exist_has_no_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = costs(tmp_path / "nowhere", capsys)
+    assert (code, out) == (3, "")
+    assert "nowhere" in err

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json
-from groundtune.config import PROJECT_FILE
+from groundtune.cli.options import Json, ProjectFolder
+from groundtune.config import find_project
 from groundtune.errors import MissingError
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ def run(
         str | None, typer.Argument(metavar="RUN", help="Name of a comparison.", show_default="the latest one")
     ] = None,
     *,
-    folder: Annotated[
-        Path, typer.Option("--project", "-C", metavar="FOLDER", help="Project folder.", show_default="this folder")
-    ] = Path(),
+    folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
     """Show what each approach costs: to set up, by the request, by the month, and by the correct answer.
@@ -41,7 +39,11 @@ def run(
 def _cost_report(name: str | None, folder: Path) -> "CostReport":
     from groundtune.workflows.costing import cost_report
 
-    if name is None and not (folder / PROJECT_FILE).is_file():
+    try:
+        find_project(folder)
+    except MissingError:
+        if name is not None or not folder.is_dir():
+            raise
         return cost_report(None)
     from groundtune.project import Project
 

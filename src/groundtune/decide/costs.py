@@ -78,6 +78,14 @@ class CostedApproach:
     labelled: int | None = None
     """Examples at hand, which need no labelling any more; None: the assumed number is to be labelled."""
 
+    @property
+    def retrieves(self) -> bool:
+        return self.family in ("rag", "both")
+
+    @property
+    def is_trained(self) -> bool:
+        return self.family in ("fine-tune", "both")
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -188,7 +196,7 @@ class CostModel:
         correct = self._correct(approach)
         lost = np.zeros(DRAWS) if correct is None else (1 - correct) * draws["wrong_answer_usd"]
         if use is None:
-            tokens = draws["prompt_tokens"] + (draws["passage_tokens"] if approach.family in ("rag", "both") else 0)
+            tokens = draws["prompt_tokens"] + (draws["passage_tokens"] if approach.retrieves else 0)
             model = tokens * draws["input_usd_per_million"] / MILLION
             return model + draws["output_tokens"] * draws["output_usd_per_million"] / MILLION + review + lost
         if use.runs_here:
@@ -204,13 +212,9 @@ class CostModel:
 
     def _setup(self, approach: CostedApproach) -> dict[str, Draws | None]:
         draws = self._draws
-        weeks = draws["prompt_weeks"].copy()
-        if approach.family in ("rag", "both"):
-            weeks = weeks + draws["retrieval_weeks"]
-        if approach.family in ("fine-tune", "both"):
-            weeks = weeks + draws["training_weeks"]
-        parts: dict[str, Draws | None] = {"engineering": weeks * WEEK_HOURS * draws["person_usd_per_hour"]}
-        if approach.family in ("fine-tune", "both"):
+        hours = WEEK_HOURS * self._work(approach, "prompt_weeks", "retrieval_weeks", "training_weeks")
+        parts: dict[str, Draws | None] = {"engineering": hours * draws["person_usd_per_hour"]}
+        if approach.is_trained:
             to_label = draws["labelled_examples"] if approach.labelled is None else np.zeros(DRAWS)
             parts["labelling"] = to_label * draws["label_minutes"] / MINUTES * draws["person_usd_per_hour"]
             training = self._training(approach)
@@ -219,20 +223,21 @@ class CostModel:
 
     def _monthly_parts(self, approach: CostedApproach) -> dict[str, Draws | None]:
         draws = self._draws
-        hours = draws["upkeep_hours_prompt"].copy()
-        if approach.family in ("rag", "both"):
-            hours = hours + draws["upkeep_hours_retrieval"]
-        if approach.family in ("fine-tune", "both"):
-            hours = hours + draws["upkeep_hours_training"]
+        hours = self._work(approach, "upkeep_hours_prompt", "upkeep_hours_retrieval", "upkeep_hours_training")
         parts: dict[str, Draws | None] = {"upkeep, monthly": hours * draws["person_usd_per_hour"]}
-        if approach.family in ("rag", "both"):
+        if approach.retrieves:
             parts["storage, monthly"] = draws["storage_usd_per_month"]
-        if approach.family in ("fine-tune", "both"):
+        if approach.is_trained:
             if approach.use is None or not approach.use.runs_here:
                 parts["hosting, monthly"] = draws["tuned_hosting_usd_per_month"]
             training = self._training(approach)
             parts["retraining, monthly"] = None if training is None else training * self._retrainings(approach) / 12
         return parts
+
+    def _work(self, approach: CostedApproach, prompt: str, retrieval: str, training: str) -> Draws:
+        """Add up the assumptions of what an approach is made of; a prompt is part of each."""
+        retrieving = self._draws[retrieval] if approach.retrieves else 0.0
+        return self._draws[prompt] + retrieving + (self._draws[training] if approach.is_trained else 0.0)
 
     def _training(self, approach: CostedApproach) -> Draws | None:
         """Return the cost of one training."""

@@ -118,11 +118,12 @@ def cost_report(
         approaches = [CostedApproach(family, family, labelled=labelled or None) for family in UNMEASURED]
     else:
         approaches = _measured(report, config, {each.id: each for each in artifacts}, labelled)
+    costs = {each.name: model.cost(each) for each in approaches}
     return CostReport(
-        approaches=tuple(map(model.cost, approaches)),
+        approaches=tuple(costs.values()),
         crossovers=tuple(all_crossovers(model, approaches)),
         assumptions=tuple(assumptions.values()),
-        sentence=_sentence(report, {each.name: model.cost(each) for each in approaches}) if report else None,
+        sentence=_sentence(report, costs) if report else None,
         run=report.run.name if report else None,
         months=months,
     )
