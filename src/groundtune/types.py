@@ -242,6 +242,9 @@ class Usage:
     usd: float | None = None
     reasoning_tokens: int | None = None
     """The part of `output_tokens` that was reasoning."""
+    machine_seconds: float | None = None
+    """Seconds of this machine that the answer took: of a batch, the share of one answer. `seconds` is how long its user
+    waits, for which the whole batch counts."""
 
 
 @dataclass(frozen=True, slots=True)

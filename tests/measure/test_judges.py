@@ -235,7 +235,7 @@ async def test_abstentions_need_no_model(answer: Answer, gold: str | None, score
     judgement, sent = await judged(Reply("x", status=500), answer, Example("q", QUESTION, gold))
     assert judgement.scores == {"judge": score}
     assert judgement.reasons["judge"]
-    assert judgement.usage == Usage(0, 0, 0, 0, 0, 0)
+    assert judgement.usage == Usage(0, 0, 0, 0, 0, 0, 0)
     assert (judgement.used_model, sent) == (False, [])
 
 
@@ -418,7 +418,7 @@ async def test_usage_is_the_total_of_all_calls() -> None:
 
 
 def test_sums_of_usage() -> None:
-    assert total_usage([]) == Usage(0, 0, 0, 0, 0, 0)
+    assert total_usage([]) == Usage(0, 0, 0, 0, 0, 0, 0)
     assert total_usage([Usage(1, None, 2, 0.5, 0.1), Usage(1, 3, 2, 0.5, None)]) == Usage(2, None, 4, 1.0, None)
 
 

@@ -56,7 +56,7 @@ async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_p
         "confidence", "best_score", "margin", "cut", "warnings",
     ]  # fmt: skip
     assert list(row["usage"]) == [
-        "input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens",
+        "input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens", "machine_seconds",
     ]  # fmt: skip
     assert (row["output"], row["error"], row["usage"]["input_tokens"]) == ("answer 0", None, None)
     assert row["scores"]["correct"] == 1.0

@@ -76,6 +76,15 @@ async def test_usage_counts_real_tokens(trained: Path) -> None:
     assert 0 < generation.usage.seconds < 100
 
 
+async def test_the_answers_of_a_batch_share_its_seconds_of_the_machine(trained: Path) -> None:
+    model = LocalGenerator(str(trained), max_output_tokens=40, batch_size=len(ANSWERS))
+    await model.generate(Prompt("the sky?"))  # loads the model
+    usages = [one.usage for one in await asyncio.gather(*(model.generate(Prompt(text)) for text in ANSWERS))]
+    (batch,) = {usage.seconds for usage in usages}
+    assert batch is not None
+    assert [usage.machine_seconds for usage in usages] == [batch / len(ANSWERS)] * len(ANSWERS)
+
+
 @pytest.mark.usefixtures("exact")
 async def test_the_confidence_is_that_of_the_tokens_of_the_answer(trained: Path) -> None:
     model = LocalGenerator(str(trained), max_output_tokens=40)

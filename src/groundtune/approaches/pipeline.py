@@ -64,7 +64,7 @@ class _Gathered:
 
 
 NO_QUERY = SearchQuery("")
-NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0, 0), confidence=0.0)
+NO_GENERATION = Generation("", Usage(0, 0, 0, 0.0, 0.0, 0, 0.0), confidence=0.0)
 
 
 class Pipeline:
@@ -220,9 +220,12 @@ class Pipeline:
         cite_seconds = time.perf_counter() - start
         model_seconds = _model_seconds(generation, waited_seconds)
         seconds = gathered.seconds + gathered.query_seconds + model_seconds + cite_seconds
+        machine_seconds = usage.machine_seconds
+        if machine_seconds is not None:
+            machine_seconds += gathered.seconds + cite_seconds
         answer = replace(
             answer,
-            usage=replace(usage, seconds=seconds),
+            usage=replace(usage, seconds=seconds, machine_seconds=machine_seconds),
             steps={
                 **({"rewrite": gathered.query_seconds} if query.generation else {}),
                 "retrieve": gathered.seconds,

@@ -7,8 +7,8 @@ One JSON object per line (ASCII with \\u escapes), each written in a single call
      "citations": [{"marker", "sentence", "support", "passage_id", "document_id", "source", "heading",
                     "page", "quote", "start", "end", "added", "also_in"}],
      "scores": {metric: number, only those that apply},
-     "usage": {"input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens"} (each null when
-               unknown),
+     "usage": {"input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens",
+               "machine_seconds"} (each null when unknown),
      "error": null | {"kind", "message"},
      "confidence", "best_score", "margin": number or null; older rows have none of the three,
      "cut": null | name of the limit at which the reply ended too early, "warnings": [string]; older rows lack both}

@@ -113,7 +113,7 @@ class ExtractorGenerator:
         return [
             Generation(
                 json.dumps(result.output, ensure_ascii=False),
-                Usage(input_tokens=result.tokens, seconds=seconds, usd=0.0),
+                Usage(input_tokens=result.tokens, seconds=seconds, usd=0.0, machine_seconds=seconds / len(texts)),
                 result.confidence,
             )
             for result in results

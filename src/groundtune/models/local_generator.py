@@ -223,7 +223,7 @@ class LocalGenerator:
                 seconds = time.perf_counter() - start
                 for job in self._jobs:
                     if not job.done.done() and (job.error or job in batch):
-                        self._hand_out(job, loaded, seconds)
+                        self._hand_out(job, loaded, seconds, answers=len(batch))
                 self._jobs = [job for job in self._jobs if not job.done.done()]
         except asyncio.CancelledError:
             for job in self._jobs:
@@ -388,7 +388,7 @@ class LocalGenerator:
                 logits_processor=loaded.transformers.LogitsProcessorList(processors),
             )
 
-    def _hand_out(self, job: _PendingPrompt, loaded: _LoadedModel, seconds: float) -> None:
+    def _hand_out(self, job: _PendingPrompt, loaded: _LoadedModel, seconds: float, *, answers: int) -> None:
         tokens = job.tokens[: job.kept]
         written = decode_reply(loaded.tokenizer, tokens, prompt=job.text)
         reply = separate_reasoning(written)
@@ -403,6 +403,7 @@ class LocalGenerator:
             output_tokens=len(job.tokens),
             seconds=seconds,
             reasoning_tokens=min(thought, len(job.tokens)) if reply.text != written else None,
+            machine_seconds=seconds / max(1, answers),
         )
         confidence = _confidence(loaded.tokenizer, tokens, job.logprobs, reply.text) if job.confidence else None
         job.done.set_result(

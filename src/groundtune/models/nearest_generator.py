@@ -40,7 +40,8 @@ class NearestGenerator:
         votes = await self._by_shots(prompt) if prompt.shots else await self._by_description(prompt)
         total = sum(votes.values())
         winner = max(votes, key=lambda label: votes[label])
-        usage = Usage(seconds=time.perf_counter() - started, usd=self._usd)
+        seconds = time.perf_counter() - started
+        usage = Usage(seconds=seconds, usd=self._usd, machine_seconds=seconds)
         return Generation(winner, usage, votes[winner] / total)
 
     async def _by_shots(self, prompt: Prompt) -> dict[str, float]:

@@ -89,11 +89,13 @@ class QuoteGenerator:
         started = time.perf_counter()
         candidates = await self.candidates(prompt)
         if not candidates.units:
-            return Generation("", Usage(seconds=time.perf_counter() - started, usd=self._usd), 0.0)
+            return Generation("", self._usage(started), 0.0)
         lines = [f"{line} [{unit.passage + 1}]" for unit in self._chosen(candidates) for line in unit.text.split("\n")]
-        return Generation(
-            "\n".join(lines), Usage(seconds=time.perf_counter() - started, usd=self._usd), confidence(candidates)
-        )
+        return Generation("\n".join(lines), self._usage(started), confidence(candidates))
+
+    def _usage(self, started: float) -> Usage:
+        seconds = time.perf_counter() - started
+        return Usage(seconds=seconds, usd=self._usd, machine_seconds=seconds)
 
     async def candidates(self, prompt: Prompt) -> QuoteCandidates:
         """Return the candidate sentences with signals and scores, best first."""

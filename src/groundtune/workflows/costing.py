@@ -160,7 +160,11 @@ def _measured(
         usages = [row.usage for row in rows[summary.name].values() if row.status != "error"]
         prices = [usage.usd for usage in usages]
         known = [price for price in prices if price is not None]
-        seconds = [usage.seconds for usage in usages if usage.seconds is not None]
+        seconds = [
+            each
+            for usage in usages
+            if (each := usage.seconds if usage.machine_seconds is None else usage.machine_seconds) is not None
+        ]
         artifact = artifacts.get(trained.get(summary.name, ""))
         mean = None
         if summary.mean is not None and summary.low is not None and summary.high is not None:
