@@ -24,7 +24,7 @@ from common import machine, spread, table, verdict
 from groundtune.common.files import write_atomic, write_json
 from groundtune.measure.results import read_results, write_result
 from groundtune.types import Citation, Example, Failure, Result, Usage
-from groundtune.workflows.comparing import EXAMPLES, RUN
+from groundtune.workflows.runs import EXAMPLES, RUN
 
 SEED = 5
 RIGHT = {"prompt": 0.41, "fewshot": 0.47, "context": 0.83, "rag": 0.84, "rag:large": 0.86, "quote-hybrid": 0.62}

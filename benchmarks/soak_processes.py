@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import BusyError, Project
+from groundtune.common.files import read_json_lines
 from groundtune.measure.results import RESULTS, read_results
-from groundtune.measure.runner import PASSAGES, read_json_lines
-from groundtune.workflows.comparing import read_run_file
+from groundtune.measure.runner import PASSAGES
+from groundtune.workflows.runs import read_run_file
 from soak_ledger import ACCESS, FOLDERS, GROUPS, Ledger, State, document_text, marker_word, name_word, question_about
 
 APPROACHES = ("quote-bm25", "quote-hybrid")

@@ -1,4 +1,4 @@
-"""Manage the folder `.groundtune/`: its paths, and a lock for one writer at a time.
+"""Find a project, and manage its folder `.groundtune/`: its paths, and a lock for one writer at a time.
 
 Opening a workspace writes nothing, so a reader needs no write permission.
 """
@@ -16,6 +16,20 @@ from groundtune.common.files import write_atomic, write_json
 from groundtune.errors import BusyError, MissingError
 
 FOLDER = ".groundtune"
+PROJECT_FILE = "groundtune.toml"
+
+
+def find_project(start: Path) -> Path:
+    """Return the nearest groundtune.toml at or above `start` (a folder, or the file itself). Raises MissingError."""
+    if start.name == PROJECT_FILE and start.is_file():
+        return start.resolve()
+    if not start.exists():
+        raise MissingError(f"no folder {start}")
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FILE
+    raise MissingError(f"no {PROJECT_FILE} in {start} or above it", hint="groundtune init")
 
 
 class Workspace:

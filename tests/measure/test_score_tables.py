@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from groundtune.measure.score_tables import ABSTAINED, OTHER, ClassScore, class_table, field_table
+from groundtune.measure.score_tables import ABSTAINED, OTHER, class_table, field_table
 from groundtune.measure.scoring import label_scorer, object_scorer
+from groundtune.measure.tables import ClassScore
 from groundtune.types import Answer, Example, Failure, Result
 
 LABELS = ("billing", "card", "delivery", "fraud", "Refund")

@@ -27,8 +27,8 @@ from groundtune.workflows.calibrating import (
     describe_thresholds,
     has_trained_retriever,
     plan_calibration,
-    threshold_sentences,
 )
+from groundtune.workflows.fitted_sentences import threshold_sentences
 from tests.workflows.scripted_bench import town
 
 CONFIG = Config(name="x")

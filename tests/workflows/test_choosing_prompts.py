@@ -12,7 +12,7 @@ from groundtune.approaches import prompts
 from groundtune.config.fitted_values import FittedPrompt, read_fitted
 from groundtune.errors import BudgetError, ConfigError, UsageError
 from groundtune.testing.scripted_server import Reply, ScriptedServer
-from groundtune.workflows.choosing_prompts import prompt_sentences
+from groundtune.workflows.fitted_sentences import prompt_sentences
 from tests.conftest import MakeProject
 
 pytestmark = pytest.mark.slow

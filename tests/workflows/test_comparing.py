@@ -14,7 +14,8 @@ from groundtune.errors import MissingError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import read_results
 from groundtune.types import Answer, Example, Question, Result
-from groundtune.workflows.comparing import complete_matrix, require_examples, run_folder
+from groundtune.workflows.comparing import complete_matrix, require_examples
+from groundtune.workflows.runs import run_folder
 from groundtune.workspace import Workspace
 
 ABOUT: dict[str, Any] = {"about": {"index": "one"}, "score": score_answer}

@@ -31,17 +31,10 @@ from groundtune.types import (
     Usage,
     Verdict,
 )
-from groundtune.workflows.comparing import EXAMPLES, RUN, complete_matrix
-from groundtune.workflows.reporting import (
-    FIGURES,
-    Condition,
-    Report,
-    Run,
-    evaluate_run,
-    read_run,
-    write_page,
-    write_report,
-)
+from groundtune.workflows.comparing import complete_matrix
+from groundtune.workflows.report_page import write_page, write_report
+from groundtune.workflows.reporting import FIGURES, Condition, Report, evaluate_run
+from groundtune.workflows.runs import EXAMPLES, RUN, Run, read_run
 from groundtune.workspace import Workspace
 
 TEXT = "A refund is paid within 30 days."
@@ -150,7 +143,7 @@ def test_a_results_file_alone_is_enough(tmp_path: Path) -> None:
         assert (run.name, run.started, run.examples, run.about, run.missing, run.barred) == (None, None, (), {}, {}, {})
         assert run.complete
         report = evaluate_run(run)
-        assert (report.primary, report.n, report.classes, report.tags) == ("correct", 2, {}, ())
+        assert (report.primary, report.n, report.figures.classes, report.figures.tags) == ("correct", 2, {}, ())
         assert [summary.name for summary in report.approaches] == ["a", "b"]
 
 
@@ -275,7 +268,7 @@ async def test_a_run_with_only_errors_has_a_report(tmp_path: Path) -> None:
 async def test_tags_and_clusters_come_from_the_examples(tmp_path: Path) -> None:
     folder = await make_run(tmp_path, Scripted("a", 15))
     report = evaluate_run(read_run(folder))
-    assert [(tag, n) for tag, n, _ in report.tags] == [("money", 20), ("odd 0", 10), ("odd 1", 10)]
+    assert [(tag, n) for tag, n, _ in report.figures.tags] == [("money", 20), ("odd 0", 10), ("odd 1", 10)]
     assert any("The examples fall into 5 groups" in caveat for caveat in report.verdict.caveats)
     apart = [replace(question, group=question.id) for question in QUESTIONS]
     other = await make_run(tmp_path / "apart", Scripted("a", 15), examples=apart)
@@ -293,7 +286,7 @@ async def test_labels_have_a_table_by_class(tmp_path: Path) -> None:
         tmp_path, Sorts("a"), examples=examples, about={"task": "classify"}, score=label_scorer(["x", "y", "z"])
     )
     report = evaluate_run(read_run(folder))
-    assert report.classes["a"].macro_f1 == pytest.approx(2 / 3)
+    assert report.figures.classes["a"].macro_f1 == pytest.approx(2 / 3)
     shown = report.summary()["classes"]["a"]
     assert set(shown) >= {"labels", "confusion", "per_class", "macro_f1"}
     assert [(label["label"], label["f1"], label["n"]) for label in shown["per_class"]] == [
@@ -594,7 +587,7 @@ async def test_gold_answers_that_words_tell_little_about_advise_a_judge(tmp_path
     folder = await make_run(tmp_path, Scripted("rag"), examples=examples)
     report = evaluate_run(read_run(folder))
     assert any(caveat.startswith("Among 4 gold answers are 2 yes or no") for caveat in report.verdict.caveats)
-    assert [(tag, n) for tag, n, _ in report.wrong_tags] == [("a", 4)]
+    assert [(tag, n) for tag, n, _ in report.figures.wrong_tags] == [("a", 4)]
     assert report.summary()["tags"][0]["asserted_wrong"]["rag"]["n"] == 4
     with pytest.raises(UsageError, match="lower is better"):
         evaluate_run(read_run(folder), primary="asserted_wrong")

@@ -10,7 +10,8 @@ from groundtune.cli import main
 from groundtune.cli.options import key_values
 from groundtune.errors import UsageError
 from groundtune.types import Result, Usage
-from groundtune.workflows.reporting import Run, evaluate_run
+from groundtune.workflows.reporting import evaluate_run
+from groundtune.workflows.runs import Run
 from groundtune.workflows.what_if import KEYS, assume
 
 

@@ -11,6 +11,7 @@ from groundtune.cli.options import Json, Primary, ProjectFolder, Require, key_va
 from groundtune.common.text import format_count
 from groundtune.errors import UsageError
 from groundtune.types import ApproachSummary, Interval
+from groundtune.workspace import Workspace, find_project
 
 if TYPE_CHECKING:
     from groundtune.workflows.reporting import Condition, Report
@@ -54,22 +55,24 @@ def run(
     Exit code 0 even if there is no clear winner; 1 if every approach is ruled out, none is ever right, or a --require
     condition is not met.
     """
-    from groundtune.workflows import reporting
+    from groundtune.workflows.reporting import Condition, evaluate_run
+    from groundtune.workflows.runs import read_run
+    from groundtune.workflows.stored_report import stored_report
     from groundtune.workflows.what_if import assume
 
     assumptions = dict(key_values(what_if, option="--what-if", example="requests_per_month=1e6"))
-    conditions = [reporting.Condition.parse(text) for text in require or ()]
+    conditions = [Condition.parse(text) for text in require or ()]
     if results is not None:
         if name is not None:
             raise UsageError("name a run or a results file, not both")
-        report = reporting.evaluate_run(assume(reporting.read_run(results), assumptions), primary=primary)
+        report = evaluate_run(assume(read_run(results), assumptions), primary=primary)
     else:
-        from groundtune.project import Project
-
-        with Project.open(folder) as project:
-            report = project.report(name, primary=primary, what_if=assumptions)
+        workspace = Workspace(find_project(folder).parent)
+        report = stored_report(workspace, name, primary=primary, what_if=assumptions)
     if html is not None:
-        report = reporting.write_page(report, html)
+        from groundtune.workflows.report_page import write_page
+
+        report = write_page(report, html)
     return print_report(report, conditions, json=json)
 
 
@@ -87,8 +90,8 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     """Print the verdict, its reasons and caveats, then the table."""
     verdict = report.verdict
     output.print_line(verdict.sentence, style="bold")
-    if report.unreviewed_sentence:
-        output.print_line(report.unreviewed_sentence, style="bold")
+    if report.figures.unreviewed_sentence:
+        output.print_line(report.figures.unreviewed_sentence, style="bold")
     for reason in verdict.reasons:
         output.print_line(f"  {reason}")
     for name, reasons in verdict.ruled_out.items():
@@ -103,7 +106,7 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
         if summary.unchecked:
             share = f"{summary.unchecked:.0%} of the sentences of its answers could not be checked"
             output.print_note(f"{summary.name}: {share}; they count neither way")
-    for name, text in report.first_errors().items():
+    for name, text in report.figures.errors.items():
         output.warn(f"{name}: {text}")
     for name, reason in report.run.missing.items():
         output.print_note(f"{name} was not run: {reason}")
@@ -127,8 +130,8 @@ def _show_summaries(report: "Report") -> None:
     rows = []
     for summary in sorted(report.approaches, key=lambda row: -1.0 if row.mean is None else -row.mean):
         means = [summary.metrics[name].mean if name in summary.metrics else None for name in columns]
-        if report.classes:
-            means.append(report.classes[summary.name].macro_f1)
+        if report.figures.classes:
+            means.append(report.figures.classes[summary.name].macro_f1)
         rows.append(
             [
                 summary.name,
@@ -141,7 +144,7 @@ def _show_summaries(report: "Report") -> None:
                 summary.usd_per_1k,
             ]
         )
-    scores = [name.replace("_", " ") for name in columns] + (["macro f1"] if report.classes else [])
+    scores = [name.replace("_", " ") for name in columns] + (["macro f1"] if report.figures.classes else [])
     figures = [name for name in FIGURES if cut or name != "cut"]
     dropped = output.show_table(
         ["approach", report.primary, *scores, *figures], rows, droppable=[*reversed(scores), *figures]

@@ -81,6 +81,14 @@ def read_json(path: Path) -> Any:
         raise MissingError(f"{path} is damaged: {error}", hint=hint) from None
 
 
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read the complete lines of a file of JSON objects; empty when it does not exist."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        return [json.loads(line) for line in file if line.endswith(b"\n")]
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, with sorted keys and a stable layout. Raises ValueError for NaN and infinity."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"

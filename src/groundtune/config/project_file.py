@@ -41,8 +41,6 @@ from groundtune.errors import ConfigError, MissingError, Problem
 from groundtune.extensions import RESERVED, load_extensions, unknown_name
 from groundtune.types import Task
 
-PROJECT_FILE = "groundtune.toml"
-
 
 class AccessRule(Section):
     """Restricts matching documents to groups."""
@@ -381,16 +379,3 @@ def _located(config: Config, folder: Path) -> Config:
     if retrieval.reranker and (folder / retrieval.reranker).is_dir():
         updates["retrieval"] = retrieval.model_copy(update={"reranker": str(folder.resolve() / retrieval.reranker)})
     return config.model_copy(update=updates) if updates else config
-
-
-def find_project(start: Path) -> Path:
-    """Return the nearest groundtune.toml at or above `start` (a folder, or the file itself). Raises MissingError."""
-    if start.name == PROJECT_FILE and start.is_file():
-        return start.resolve()
-    if not start.exists():
-        raise MissingError(f"no folder {start}")
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / PROJECT_FILE).is_file():
-            return folder / PROJECT_FILE
-    raise MissingError(f"no {PROJECT_FILE} in {start} or above it", hint="groundtune init")

@@ -19,7 +19,7 @@ from groundtune.decide.wording import (
     shorten_names,
     usd,
 )
-from groundtune.measure.metrics import ASSERTED_WRONG
+from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Difference, Verdict
 
 ALPHA = 0.05

@@ -52,7 +52,7 @@ def approach_summaries(
     rows = group_by_approach(results)
     columns: ScoreColumns = {}
     for name, by_example in rows.items():
-        for row in filter(_is_answer, by_example.values()):
+        for row in filter(is_answer, by_example.values()):
             for metric, value in row.scores.items():
                 columns.setdefault((name, metric), {})[row.example] = value
     means = _means(columns, clusters or {}, {key: spread.reach(*key, column) for key, column in columns.items()})
@@ -131,15 +131,16 @@ def tag_table(
 
 def row_score(row: Result, metric: str) -> float | None:
     """Return the score of a row, or None. Error rows have none, unless only a judge or a scorer failed."""
-    return row.scores.get(metric) if _is_answer(row) else None
+    return row.scores.get(metric) if is_answer(row) else None
 
 
-def _is_answer(row: Result) -> bool:
+def is_answer(row: Result) -> bool:
+    """Whether a row counts in the figures of its approach: also where only a judge or a scorer failed."""
     return row.error is None or (row.error.kind in ("judge", "scoring") and bool(row.scores))
 
 
 def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[str, Interval]) -> ApproachSummary:
-    answers = list(filter(_is_answer, rows))
+    answers = list(filter(is_answer, rows))
     main = metrics.get(primary)
     seconds = [row.usage.seconds for row in answers if row.usage.seconds is not None]
     usd = [row.usage.usd for row in answers if row.usage.usd is not None]

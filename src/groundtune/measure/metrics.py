@@ -11,6 +11,7 @@ from typing import Any
 from groundtune.common.names import same_name
 from groundtune.common.support import sentence_supports
 from groundtune.measure.correctness import is_correct, is_doubted
+from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import Answer, Citation, Evidence, Example, Passage
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -31,9 +32,6 @@ _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _INITIAL = re.compile(r"(?<=\b[^\W\d])\.")
 
 GoldAnswers = str | Sequence[str]
-
-ASSERTED_WRONG = "asserted_wrong"
-"""Name of the score that is 1 for a wrong answer without a word of doubt; the only one where lower is better."""
 
 
 def squad_normalise(text: str) -> str:

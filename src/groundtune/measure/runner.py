@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from groundtune.common.answers import request_answer
 from groundtune.common.conversations import question_of, transcript
 from groundtune.common.event_loop import run_workers
+from groundtune.common.files import read_json_lines
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, repair_last_line, write_result
@@ -237,14 +238,6 @@ class _Notes:
         if reasons:
             note = {"example": result.example, "approach": result.approach, "reasons": dict(reasons)}
             self._judgements.write(_line(note))
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read the complete lines of either file; empty when it does not exist."""
-    if not path.exists():
-        return []
-    with path.open("rb") as file:
-        return [json.loads(line) for line in file if line.endswith(b"\n")]
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

@@ -6,10 +6,10 @@ Precision, recall and F1 with a zero denominator are 0, as in scikit-learn with 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from groundtune.measure.metrics import fold, gold_texts
 from groundtune.measure.object_leaves import align, object_leaves
+from groundtune.measure.tables import ClassScore, ClassTable, FieldScore, FieldTable
 from groundtune.types import Example, Result
 
 ABSTAINED = "–"
@@ -20,71 +20,6 @@ Key = tuple[int, str]
 """(0, folded label); sorts before the keys of ABSTAINED and OTHER, whatever the labels are called."""
 _ABSTAINED: Key = (1, "")
 _OTHER: Key = (2, "")
-
-
-@dataclass(frozen=True, slots=True)
-class ClassScore:
-    """Scores of one label; n = examples with this gold label."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClassTable:
-    """Gold labels against predicted labels."""
-
-    labels: tuple[str, ...]
-    """Order of rows and columns: labels that occur as gold or predicted, then ABSTAINED, then OTHER."""
-    confusion: tuple[tuple[int, ...], ...]
-    """Rows are gold, columns predicted; the row of OTHER is all 0."""
-    per_class: tuple[ClassScore, ...]
-    """Scores of each label, and of ABSTAINED if any example should abstain. OTHER is not a class."""
-    accuracy: float | None
-    """Share of correct rows; abstaining is correct if the gold output is None. None when n is 0."""
-    macro_f1: float | None
-    """Mean F1 over `per_class`; None when n is 0."""
-    n: int
-    """Rows with an answer or abstention; those whose judge failed are among them."""
-    errors: int
-    """Rows left out of all other figures."""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldScore:
-    """Scores of one field, with a path like `lines[].price`; n = gold leaves at that path."""
-
-    field: str
-    precision: float
-    recall: float
-    f1: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class FieldTable:
-    """Fields of the gold objects against fields of the outputs."""
-
-    per_field: tuple[FieldScore, ...]
-    """Scores of every field in any gold object or output, ordered by path."""
-    precision: float
-    """Micro-averaged precision, over the leaves of all rows; `recall` and `f1` too."""
-    recall: float
-    f1: float
-    macro_f1: float | None
-    """Mean F1 over `per_field`; None when there is no field."""
-    exact: float | None
-    """Share of rows that match exactly, or abstain if the gold output is None. None when n is 0."""
-    valid: float | None
-    """Share of answered rows that satisfy the schema; None when nothing was answered or validity was not scored."""
-    answered: int
-    n: int
-    """Rows with an answer or abstention; those whose judge failed are among them."""
-    errors: int
-    """Rows left out of all other figures."""
 
 
 def class_table(results: Sequence[Result], examples: Sequence[Example]) -> ClassTable:

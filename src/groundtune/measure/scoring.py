@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from groundtune.common.json_schema import schema_checker
-from groundtune.measure.metrics import ASSERTED_WRONG, fold, gold_texts, without_markers
+from groundtune.measure.metric_names import ASSERTED_WRONG
+from groundtune.measure.metrics import fold, gold_texts, without_markers
 from groundtune.measure.object_leaves import align, object_leaves
 from groundtune.measure.output_checks import Check
 from groundtune.measure.written_facts import fact_score

@@ -50,7 +50,7 @@ from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.ingesting import ingest, remove_gone
-from groundtune.workflows.what_if import assume
+from groundtune.workflows.stored_report import stored_report
 from groundtune.workspace import Workspace
 
 Filters = Mapping[str, str | Sequence[str]]
@@ -316,7 +316,7 @@ class AsyncVerbs:
                 progress=progress,
             )
         await self.session.invalidate()  # thresholds may have been fitted
-        return await asyncio.to_thread(_report, self.workspace, folder.name, primary, {})
+        return await asyncio.to_thread(stored_report, self.workspace, folder.name, primary=primary, what_if={})
 
     @on_project_loop
     async def aestimate(
@@ -352,7 +352,7 @@ class AsyncVerbs:
         what_if: other requirements, volume or months than those of the run, such as {"requests_per_month": "1e6"};
         nothing is asked again.
         """
-        return await asyncio.to_thread(_report, self.workspace, run, primary, what_if or {})
+        return await asyncio.to_thread(stored_report, self.workspace, run, primary=primary, what_if=what_if or {})
 
     @on_project_loop
     async def ajudge(self, labels: str | Path, *, progress: Callable[[int], None] = ignore) -> judging.JudgeAgreement:
@@ -585,14 +585,3 @@ def make_question(
         raise UsageError("the question is empty")
     text = text.encode("utf-8", "replace").decode()  # command-line arguments may contain bytes that are not UTF-8
     return Question(text.strip(), tuple(history), Scope(tuple(groups), dict(filters or {})))
-
-
-def _report(
-    workspace: Workspace, run: str | None, primary: str | None, assumptions: Mapping[str, str]
-) -> reporting.Report:
-    """Evaluate a run and write its page; under other assumptions the page of the run stays as it is."""
-    folder = comparing.run_folder(workspace, run)
-    read = reporting.read_run(folder)
-    if assumptions:
-        return reporting.evaluate_run(assume(read, assumptions), primary=primary)
-    return reporting.write_report(reporting.evaluate_run(read, primary=primary), folder)

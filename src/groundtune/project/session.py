@@ -5,6 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat
@@ -18,7 +19,7 @@ from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import select_split
 from groundtune.errors import IndexMismatchError, MissingError, UsageError
 from groundtune.project.example_files import ExampleFiles
-from groundtune.protocols import Approach, Embedder
+from groundtune.protocols import Approach, Embedder, IndexStorage
 from groundtune.tune.artifacts import artifact_signature
 from groundtune.types import Example
 from groundtune.workspace import Workspace
@@ -33,7 +34,6 @@ class Session:
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
         self._config = config
-        self.storage = build.index_storage(config, workspace)
         self.embedder: Embedder | None = None
         self.opened: OpenIndex | None = None
         """The index that the next reader gets."""
@@ -50,6 +50,11 @@ class Session:
         self._config = config
         self._tasks.clear()
         self._approaches.clear()
+
+    @cached_property
+    def storage(self) -> IndexStorage:
+        """Where the index is kept; importing what reads it takes longer than a report of a comparison."""
+        return build.index_storage(self._config, self._workspace)
 
     async def close(self) -> None:
         """Close every index, also under readers that are still there."""

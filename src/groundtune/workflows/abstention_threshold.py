@@ -9,7 +9,6 @@ import numpy as np
 from groundtune.common.answers import request_answer
 from groundtune.common.conversations import question_of
 from groundtune.common.event_loop import run_workers
-from groundtune.common.text import format_count
 from groundtune.config import Config
 from groundtune.config.fitted_values import MOST_RIGHT
 from groundtune.dataset.reviewing import unreviewed_sentence
@@ -22,6 +21,7 @@ from groundtune.stats.logits import logistic
 from groundtune.stats.platt import fit_platt
 from groundtune.stats.risk_coverage import OperatingPoint, choose_threshold, risk_coverage
 from groundtune.types import Answer, Example
+from groundtune.workflows.fitted_sentences import threshold_sentence
 
 TOO_FEW = 20
 """Minimum number of examples for choosing a threshold."""
@@ -71,14 +71,6 @@ class Uncalibrated(Displayed):
 
     def view(self) -> list[Block]:
         return [Line(f"No abstention threshold: {self.reason}")]
-
-
-def threshold_sentence(name: str, value: float, *, n: int, rule: str, coverage: float, risk: float) -> str:
-    """Describe a fitted threshold: `Abstention threshold of rag: 0.25, fitted on 100 examples (…). It …`"""
-    return (
-        f"Abstention threshold of {name}: {value:.2f}, fitted on {format_count(n, 'train and validation example')} "
-        f"({rule}). It answers {coverage:.0%} of them; {risk:.0%} of these answers are wrong."
-    )
 
 
 @dataclass(frozen=True, slots=True)

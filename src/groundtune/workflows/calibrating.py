@@ -18,7 +18,6 @@ from groundtune.build.task import scorer
 from groundtune.common.files import digest_text
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, FittedThreshold, read_fitted
-from groundtune.decide.wording import join_names
 from groundtune.measure.scoring import Scorer
 from groundtune.protocols import HasThreshold
 from groundtune.types import Example, Split
@@ -29,7 +28,6 @@ from groundtune.workflows.abstention_threshold import (
     Progress,
     Uncalibrated,
     calibrate,
-    threshold_sentence,
 )
 from groundtune.workflows.comparison_basis import settings
 from groundtune.workflows.fitted_settings import update_fitted
@@ -250,21 +248,3 @@ def describe_thresholds(
             rule = reason if value is None else f"the default: {reason}"
         described[name] = {"value": value, "rule": rule, **facts}
     return described
-
-
-def threshold_sentences(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return one sentence per fitted threshold, then one for all approaches that have the same reason for theirs."""
-    sentences, others = [], dict[tuple[float | None, str], list[str]]()
-    for name, facts in described.items():
-        if facts["n"] is None:
-            others.setdefault((facts["value"], facts["rule"]), []).append(name)
-        else:
-            sentences.append(threshold_sentence(name, **facts))
-    for (value, rule), names in others.items():
-        listed = join_names(names)
-        sentences.append(
-            f"No abstention threshold for {listed}: {rule}."
-            if value is None
-            else f"Abstention threshold of {listed}: {value:.2f} ({rule})."
-        )
-    return sentences

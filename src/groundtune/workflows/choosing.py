@@ -24,8 +24,8 @@ from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.tune.artifacts import latest_artifact
 from groundtune.types import Example
 from groundtune.workflows import reporting
-from groundtune.workflows.comparing import run_folder
 from groundtune.workflows.comparison_basis import changes_since, comparison_basis
+from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workspace import Workspace
 
 FILE_VERSION = 1
@@ -112,7 +112,7 @@ async def choose_verdict(choosing: Choosing) -> Choice:
         folder = run_folder(choosing.workspace)
     except MissingError as error:
         raise GroundtuneError("there is no comparison to take the choice from", hint=again) from error
-    run = reporting.read_run(folder)
+    run = read_run(folder)
     if not run.complete:
         raise GroundtuneError(f"the comparison {folder.name} is not complete", hint=again)
     verdict = reporting.evaluate_run(run).verdict

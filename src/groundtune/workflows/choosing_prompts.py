@@ -20,10 +20,8 @@ from groundtune.common.answers import request_answer
 from groundtune.common.conversations import question_of
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
-from groundtune.common.text import format_count
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, FittedPrompt
-from groundtune.decide.wording import join_names
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError
 from groundtune.measure.scoring import Scorer
 from groundtune.types import Example
@@ -249,19 +247,3 @@ def describe_prompts(
             facts["reason"] = f"chosen earlier; not again, because {facts['reason']}"
         described[name] = {"prompt": used, **facts}
     return described
-
-
-def prompt_sentences(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return one sentence per choice, then one for all approaches that have the same reason for none."""
-    sentences, others = [], dict[tuple[str, str], list[str]]()
-    for name, facts in described.items():
-        if facts["n"] is None:
-            others.setdefault((facts["prompt"], facts["reason"]), []).append(name)
-            continue
-        means = sorted(facts["means"].items(), key=lambda entry: (-entry[1], entry[0] != facts["prompt"]))
-        figures = ", ".join(f"{wording} {mean:.3f}" for wording, mean in means)
-        n = format_count(facts["n"], "validation example")
-        sentences.append(f"Prompt of {name}: {facts['prompt']} ({facts['score']} on {n}: {figures}).")
-    for (prompt, reason), names in others.items():
-        sentences.append(f"Prompt of {join_names(names)}: {prompt} (not chosen by examples: {reason}).")
-    return sentences

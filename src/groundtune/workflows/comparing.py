@@ -1,9 +1,4 @@
-"""Run every approach on the same examples and write the matrix to disk; reporting.py computes the verdict.
-
-runs/<time>/run.json        what was run, the conditions, and whether it is complete
-            examples.jsonl  the examples at that time
-            results.jsonl   the matrix, with passages.jsonl and judgements.jsonl beside it
-"""
+"""Run every approach on the same examples and write the matrix to disk; reporting.py computes the verdict."""
 
 import asyncio
 import contextlib
@@ -24,12 +19,12 @@ from groundtune.build.resources import Resources
 from groundtune.build.task import primary_score, score_names, scorer
 from groundtune.build.training_kinds import sees_history, training_kind
 from groundtune.common.code_digest import code_digest
-from groundtune.common.files import digest_file, digest_text, read_json, unused_folder, write_atomic, write_json
-from groundtune.common.format_version import check_version, versioned
+from groundtune.common.files import digest_file, digest_text, unused_folder, write_atomic, write_json
+from groundtune.common.format_version import versioned
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.dataset.examples import example_key
-from groundtune.errors import FormatError, MissingError, UsageError
+from groundtune.errors import FormatError, UsageError
 from groundtune.extensions import Score
 from groundtune.measure.own_scorers import own_scorers, with_scorers
 from groundtune.measure.results import RESULTS, read_results
@@ -49,11 +44,9 @@ from groundtune.workflows.calibrating import (
 )
 from groundtune.workflows.choosing_prompts import choose_prompts, describe_prompts, plan_prompts, with_prompts
 from groundtune.workflows.comparison_basis import comparison_basis, settings
+from groundtune.workflows.runs import EXAMPLES, RUN, RUN_FORMAT, read_run_file
 from groundtune.workspace import Workspace
 
-RUN = "run.json"
-RUN_FORMAT = 1
-EXAMPLES = "examples.jsonl"
 PATIENCE_SECONDS = 600.0
 """Seconds that one call waits for rate limits before it fails."""
 
@@ -293,38 +286,8 @@ async def _fill(
         )
 
 
-def read_run_file(folder: Path) -> dict[str, Any]:
-    """Read run.json.
-
-    Raises MissingError when it is damaged, FormatError when another version of groundtune wrote it.
-    """
-    path = folder / RUN
-    return check_version(read_json(path), path=path, supported=RUN_FORMAT, rebuild="groundtune compare --fresh")
-
-
 def _write_run_file(folder: Path, values: Mapping[str, Any]) -> None:
     write_json(folder / RUN, versioned(values, RUN_FORMAT))
-
-
-def run_folder(workspace: Workspace, name: str | None = None) -> Path:
-    """Return the folder of a run by name, or of the latest run with results. Raises MissingError."""
-    runs = sorted(path.parent for path in workspace.runs.glob(f"*/{RUN}"))
-    if name is None:
-        with_rows = [folder for folder in runs if (folder / RESULTS).is_file() and (folder / RESULTS).stat().st_size]
-        if not with_rows:
-            raise MissingError("there is no run yet", hint="groundtune compare")
-        return max(with_rows, key=lambda folder: (_used(folder), folder.name))
-    matching = [folder for folder in runs if folder.name == name]
-    if not matching:
-        known = ", ".join(folder.name for folder in runs[-5:])
-        raise MissingError(f"no run {name!r}", hint=f"latest runs: {known}" if known else "groundtune compare")
-    return matching[0]
-
-
-def _used(folder: Path) -> str:
-    """Return when a run was last used, also for a run that only a newer groundtune can read."""
-    values = read_json(folder / RUN)
-    return str(values.get("used", "")) if isinstance(values, dict) else ""
 
 
 def _check_files(config: Config, root: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from groundtune.errors import UsageError
-from groundtune.workflows.reporting import Run
+from groundtune.workflows.runs import Run
 
 
 def assume(run: Run, assumptions: Mapping[str, str]) -> Run:

@@ -1,0 +1,71 @@
+"""Write the report of a run to disk: report.json, and one HTML page with every answer."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from groundtune.common.conversations import transcript
+from groundtune.common.files import read_json_lines, write_atomic, write_json
+from groundtune.measure.runner import JUDGEMENTS, PASSAGES
+from groundtune.report import html as page
+from groundtune.types import Result
+from groundtune.workflows.reporting import Report
+
+
+def write_report(report: Report, folder: Path) -> Report:
+    """Write report.json and report.html to a folder; return the report with the path of its page."""
+    report = write_page(report, folder / "report.html")
+    write_json(folder / "report.json", report.summary())
+    return report
+
+
+def write_page(report: Report, file: Path) -> Report:
+    """Write the self-contained report.html; return the report with its path."""
+    report = replace(report, file=file)
+    run = report.run
+    reasons = {
+        (note["example"], note["approach"]): note["reasons"] for note in read_json_lines(run.file.parent / JUDGEMENTS)
+    }
+    cells: dict[str, dict[str, Any]] = {}
+    for result in run.results:
+        cell = _cell(result)
+        if judged := reasons.get((result.example, result.approach)):
+            reason = "; ".join(f"{metric}: {text}" for metric, text in judged.items())
+            cell["judge"] = {"score": result.scores.get("judge"), "reason": reason}
+        cells.setdefault(result.example, {})[result.approach] = cell
+    notes = {note["id"]: note for note in read_json_lines(run.file.parent / PASSAGES)}
+    content = {
+        **report.summary(),
+        "title": run.about.get("name") or "groundtune",
+        "made": run.started,
+        "threshold_sentences": report.threshold_sentences,
+        "prompt_sentences": report.prompt_sentences,
+        "task": run.about.get("task", "answer"),
+        "examples": [
+            {
+                "id": example.id,
+                "input": transcript(example.input, example.history),
+                "output": example.output,
+                "tags": list(example.tags),
+                "evidence": [asdict(proof) for proof in example.evidence],
+            }
+            for example in run.examples
+        ],
+        "cells": cells,
+        "passages": notes,
+    }
+    write_atomic(file, page.render_page(content).encode("utf-8", "backslashreplace"))
+    return report
+
+
+def _cell(result: Result) -> dict[str, Any]:
+    return {
+        "status": result.status,
+        "output": result.output,
+        "citations": [asdict(citation) for citation in result.citations],
+        "scores": dict(result.scores),
+        "usage": asdict(result.usage),
+        "error": asdict(result.error) if result.error else None,
+        **({"cut": result.cut} if result.cut else {}),
+        **({"warnings": list(result.warnings)} if result.warnings else {}),
+    }

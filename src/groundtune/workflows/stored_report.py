@@ -1,0 +1,24 @@
+"""Report on a stored run of a project, as it is or under other assumptions. Asks no model."""
+
+from collections.abc import Mapping
+
+from groundtune.workflows.reporting import Report, evaluate_run
+from groundtune.workflows.runs import read_run, run_folder
+from groundtune.workflows.what_if import assume
+from groundtune.workspace import Workspace
+
+
+def stored_report(
+    workspace: Workspace, run: str | None = None, *, primary: str | None = None, what_if: Mapping[str, str]
+) -> Report:
+    """Evaluate a run, the latest if none is named, and write its page.
+
+    what_if: other assumptions; the page of the run then stays as it is. Raises MissingError when there is no such run.
+    """
+    folder = run_folder(workspace, run)
+    report = evaluate_run(assume(read_run(folder), what_if), primary=primary)
+    if what_if:
+        return report
+    from groundtune.workflows.report_page import write_report  # answers at once where no page is written
+
+    return write_report(report, folder)
