@@ -34,7 +34,8 @@ class MeanUse:
     """What an approach uses for a request, on average over its answers; None where that of any is unknown."""
 
     usd: float | None
-    seconds: float | None
+    machine_seconds: float | None
+    """Seconds of a machine: of a batch, the share of one answer."""
     input_tokens: float | None
     cached_tokens: float | None
     """Those among `input_tokens` that were cached."""

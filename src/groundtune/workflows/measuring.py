@@ -23,7 +23,7 @@ from groundtune.measure.metric_names import ASSERTED_WRONG, USUAL_PRIMARY
 from groundtune.measure.metrics import gold_texts
 from groundtune.measure.score_tables import class_table, field_table
 from groundtune.measure.trainings import pool_trainings
-from groundtune.types import Example, Result
+from groundtune.types import Example, Result, Usage
 from groundtune.workflows.figures import Figures, MeanUse
 from groundtune.workflows.runs import Run
 
@@ -92,11 +92,15 @@ def _mean_use(rows: Sequence[Result]) -> MeanUse:
 
     return MeanUse(
         usd=mean([usage.usd for usage in usages]),
-        seconds=mean([usage.seconds for usage in usages]),
+        machine_seconds=mean([_machine_seconds(usage) for usage in usages]),
         input_tokens=mean([usage.input_tokens for usage in usages]),
         cached_tokens=mean([usage.cached_tokens for usage in usages]),
         output_tokens=mean([usage.output_tokens for usage in usages]),
     )
+
+
+def _machine_seconds(usage: Usage) -> float | None:
+    return usage.seconds if usage.machine_seconds is None else usage.machine_seconds
 
 
 def _wording_caveats(run: Run) -> list[str]:
