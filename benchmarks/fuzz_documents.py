@@ -124,7 +124,9 @@ def write_mutation(corpus: Sequence[tuple[str, bytes]], seed: int, number: int, 
 
 
 def _kind(reason: str) -> str:
-    return re.sub(r"\d+", "N", re.sub(r"'[^']*'|\"[^\"]*\"", "…", reason))[:110]
+    """Return a reason without what differs from file to file: of an exception, its name."""
+    exception = re.search(r"cannot be parsed \(\w+", reason)
+    return exception[0] + ")" if exception else re.sub(r"\d+", "N", re.sub(r"'[^']*'|\"[^\"]*\"", "…", reason))[:110]
 
 
 def _ingest(corpus: Sequence[tuple[str, bytes]], options: argparse.Namespace) -> None:
