@@ -112,6 +112,19 @@ def test_a_head_that_sees_its_neighbours_is_left_to_trl(training_libraries: None
     assert torch.is_grad_enabled()
 
 
+def test_a_model_that_looks_ahead_is_left_to_trl(training_libraries: None) -> None:
+    """Without a mask its rows would see what they are padded with."""
+    import transformers
+
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES)).eval()
+    for layer in model.model.layers:
+        layer.self_attn.v_proj.weight.data.mul_(200)  # fresh weights attend to hardly anything
+    assert runs_at_positions(model, tuple(range(3, 40)))
+    for layer in model.model.layers:
+        layer.self_attn.is_causal = False
+    assert not runs_at_positions(model, tuple(range(3, 40)))
+
+
 def test_the_head_runs_at_the_reply_alone(base: Path, tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "job", base, batch_size=4, accumulate=1)
     trainer = training_loop.make_trainer(plan, fresh=True)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
+TRAINED_TOGETHER = 8
+"""Questions that a trained model is asked at a time; on this machine it answers them in one batch."""
 WITH_SCHEMA = ("constrained", "fewshot-constrained")
 """Those that are added for objects: `prompt` and `fewshot`, with the schema of the task held in the decoder."""
 QUOTE_STAGES: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
@@ -321,6 +323,7 @@ async def _add_artifact(
     tuned = building.tuned_generators[artifact.id]
     generator = resources.wrap_generator(tuned)
     registry.artifacts.update(dict.fromkeys(roles.values(), artifact))
+    registry.concurrency.update(dict.fromkeys(roles.values(), TRAINED_TOGETHER))
     if plain := roles.get("tuned"):
         building.add(plain, generator, wording=wording, artifact=artifact, access=access)
     if held := roles.get("tuned-constrained"):

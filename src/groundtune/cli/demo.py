@@ -41,6 +41,7 @@ TABLES = f"""
 kind = "local"
 model = "{MODEL}"
 max_output_tokens = 64
+concurrency = 16
 
 # Few passages in a prompt: a small model mixes up many, and reads each of them slowly.
 [answers]

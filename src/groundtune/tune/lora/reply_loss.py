@@ -2,9 +2,12 @@
 
 The head of a model is as wide as its vocabulary, and most tokens of a chat are prompt, which is not trained on. The
 head therefore runs only where the next token belongs to a reply. The model's own code calls it, so logits that the
-model scales or caps stay so.
+model scales or caps stay so. Two more things that change nothing are left out: the mask of rows that are padded behind
+their end, where causal attention does not look, and a copy of the input of each adapter in float32, which mixed
+precision casts back.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 from groundtune.errors import need
@@ -28,7 +31,12 @@ def with_reply_loss(trainer: type) -> type:
         following = inputs["labels"][:, 1:]
         trained = following != IGNORED
         inputs = {name: value for name, value in inputs.items() if name != "labels"}
-        logits = _logits(model, {**inputs, "use_cache": False}, trained, head=self.model.get_output_embeddings())
+        mask = inputs.get("attention_mask")
+        if mask is not None and bool((mask[:, :-1] >= mask[:, 1:]).all()):  # padded behind the end, if at all
+            del inputs["attention_mask"]
+        head = self.model.get_output_embeddings()
+        with _adapters_without_casts(model) if self.args.bf16 else nullcontext():
+            logits = _logits(model, {**inputs, "use_cache": False}, trained, head=head)
         functional = need("torch.nn.functional", extra="local")
         loss = functional.cross_entropy(logits.float(), following[trained], reduction="sum")
         if num_items_in_batch is None:
@@ -40,16 +48,21 @@ def with_reply_loss(trainer: type) -> type:
 
 
 def runs_at_positions(model: Any, token_ids: tuple[int, ...]) -> bool:
-    """Whether the model gives the same logits if its head runs at some positions only. token_ids: any text."""
+    """Whether the model gives the same logits if its head runs at some positions only, whatever follows them.
+
+    token_ids: any text.
+    """
     torch, head = need("torch", extra="local"), model.get_output_embeddings()
     if head is None:
         return False
     ids = torch.tensor([token_ids[:PROBED]], device=model.device)
     chosen = torch.arange(ids.shape[1] - 1, device=model.device)[None] % 3 == 0
-    inputs = {"input_ids": ids, "use_cache": False}
+    longer = torch.cat([ids, ids[:, :1].expand_as(ids)], dim=1)
+    none_behind = torch.zeros_like(ids, dtype=torch.bool)
     with torch.inference_mode():
-        whole = model(**inputs).logits[:, :-1][chosen].float()
-        part = _logits(model, inputs, chosen, head=head).float()
+        whole = model(input_ids=ids, use_cache=False).logits[:, :-1][chosen].float()
+        chosen = torch.cat([chosen, none_behind], dim=1)
+        part = _logits(model, {"input_ids": longer, "use_cache": False}, chosen, head=head).float()
     return whole.shape == part.shape and bool((whole - part).abs().max() <= TOLERANCE * whole.std())
 
 
@@ -61,3 +74,8 @@ def _logits(model: Any, inputs: dict[str, Any], chosen: Any, *, head: Any) -> An
 
     with head.register_forward_pre_hook(select):
         return model(**inputs).logits
+
+
+def _adapters_without_casts(model: Any) -> Any:
+    """Let adapters take their input in the precision that it has. Only inside mixed precision."""
+    return need("peft.helpers", extra="local").disable_input_dtype_casting(model)
