@@ -33,6 +33,11 @@ def test_cells_have_the_name_of_their_row_and_exact_offsets() -> None:
         assert fact.answer.text in fact.quote.text
 
 
+def test_a_cell_without_a_title_above_it_has_the_name_of_its_file() -> None:
+    rows = [passage(f"id: {n}; part: Bolt {n}; fits: rack", source=f"docs/parts.csv#{n}") for n in ("R", "S")]
+    assert {fact.within for fact in cells(rows, "english")} == {" (parts.csv)"}
+
+
 def test_rows_that_their_first_cells_do_not_tell_apart_are_not_asked_about() -> None:
     rows = "\n\n".join(f"Category: {'orders' if n % 2 else 'returns'}; Days: {n}" for n in range(8))
     assert cells([passage(rows)], "english") == []

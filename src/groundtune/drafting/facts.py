@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Literal
 
 from groundtune.drafting.draft import Quote
@@ -83,8 +84,13 @@ class Fact:
 
     @property
     def within(self) -> str:
-        """The title of the document in parentheses behind a space; empty if the name says it or can do without it."""
+        """The title of the document in parentheses behind a space; empty if the name says it or can do without it.
+
+        The rows of a file without titles, such as a CSV file, have the name of the file.
+        """
         title, *parts = self.passage.heading.split(" > ")
+        if self.form == "cell" and not title:
+            title = PurePosixPath(self.passage.source.partition("#")[0]).name
         if self.form == "term":
             title = parts[-1] if parts else title
         needed = parts or self.form in ("cell", "term")

@@ -102,7 +102,11 @@ class ClassifierGenerator:
         labels, probabilities, tokens = self._classified(texts)
         seconds = time.perf_counter() - start
         return [
-            Generation(label, Usage(input_tokens=count, seconds=seconds, usd=0.0, machine_seconds=seconds / len(texts)), probability)
+            Generation(
+                label,
+                Usage(input_tokens=count, seconds=seconds, usd=0.0, machine_seconds=seconds / len(texts)),
+                probability,
+            )
             for label, probability, count in zip(labels, probabilities, tokens, strict=True)
         ]
 
