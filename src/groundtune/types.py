@@ -463,6 +463,28 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceUse:
+    """Where a piece of an example's evidence stood in the prompt of an answer, and whether the answer cites it."""
+
+    rank: int | None
+    """Rank of the first passage that holds it, counted from 1; None when no passage of the prompt does."""
+    cited: bool
+    """Whether the answer cites such a passage, whatever the check says of the sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """What an answer could rest on: the passages in its prompt, and where the evidence of the example is among them."""
+
+    passages: int | None
+    """Number of passages in the prompt, 0 if the search found none; None for an approach that is given none."""
+    ids: tuple[str, ...] = ()
+    """Ids of these passages, best first; of a longer list the first 50."""
+    evidence: tuple[EvidenceUse, ...] = ()
+    """One for each piece of evidence, in the order of the example."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One cell of the matrix: the result of one approach on one example."""
 
@@ -483,6 +505,8 @@ class Result:
     """Name of the limit at which the reply ends too early, also if that makes it an error; None when it is whole."""
     warnings: tuple[str, ...] = ()
     """What makes the answer doubtful, one sentence each."""
+    grounding: Grounding | None = None
+    """None where nobody recorded it: in rows of older versions, and where there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import pytest
 
 from groundtune.errors import ConfigError
 from groundtune.measure.results import MAX_PROBLEMS, decode_result, encode_result, read_results, repair_last_line
-from groundtune.types import Citation, Failure, Result, Usage
+from groundtune.types import Citation, EvidenceUse, Failure, Grounding, Result, Usage
 
+GROUNDING = {"passages": 6, "ids": ["d:0"], "evidence": [{"rank": None, "cited": False}]}
 CITATION = {"marker": 1, "sentence": "30 days.", "support": "exact"}
 
 
@@ -82,6 +83,13 @@ def test_rows_of_older_versions_lack_the_signals_of_the_answer() -> None:
     assert (new.confidence, new.best_score, new.margin) == (0.5, -1, None)
 
 
+def test_rows_of_older_versions_do_not_say_what_was_in_the_prompt() -> None:
+    assert decode_result(json.dumps(row())).grounding is None
+    new = decode_result(json.dumps(row(grounding={**GROUNDING, "scores": [0.9]})))
+    assert new.grounding == Grounding(6, ("d:0",), (EvidenceUse(None, cited=False),))
+    assert decode_result(encode_result(new)) == new
+
+
 def test_unknown_keys_are_ignored_everywhere() -> None:
     line = row(
         note="mine",
@@ -128,6 +136,11 @@ FAULTS: list[tuple[Any, str]] = [
     (row(citations=[{**CITATION, "marker": "[1]"}]), '"citations[0].marker" must be an integer'),
     (row(citations=[{**CITATION, "support": ""}]), '"citations[0].support" must be a non-empty string'),
     (row(citations=[{**CITATION, "start": 1.5}]), '"citations[0].start" must be an integer or null'),
+    (row(grounding=[]), '"grounding" must be an object or null'),
+    (row(grounding={"passages": 1}), 'missing "grounding.ids", "grounding.evidence"'),
+    (row(grounding={**GROUNDING, "passages": -1}), '"grounding.passages" must be an integer of 0 or more, or null'),
+    (row(grounding={**GROUNDING, "evidence": [{"rank": 1}]}), 'missing "grounding.evidence[0].cited"'),
+    (row(grounding={**GROUNDING, "evidence": [3]}), "grounding.evidence[0] must be an object"),
     (row(status="error"), '"error" must be an object if "status" is "error", and null otherwise'),
     (
         row(error={"kind": "x", "message": "y"}),

@@ -53,7 +53,7 @@ async def test_the_matrix_is_filled_and_each_line_has_the_documented_shape(tmp_p
     row = lines(tmp_path / "run")[0]
     assert list(row) == [
         "example", "approach", "status", "output", "citations", "scores", "usage", "error",
-        "confidence", "best_score", "margin", "cut", "warnings",
+        "confidence", "best_score", "margin", "cut", "warnings", "grounding",
     ]  # fmt: skip
     assert list(row["usage"]) == [
         "input_tokens", "cached_tokens", "output_tokens", "seconds", "usd", "reasoning_tokens", "machine_seconds",

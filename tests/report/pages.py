@@ -93,6 +93,7 @@ def page_of(
         },
         "unavailable": {"context-large": "The corpus has 412,000 tokens; the window of large holds 200,000."},
         "tags": [_tag(tag, n, rows, cells, names) for tag, n in tags.most_common()],
+        "diagnosis": [_diagnosis(name, cells) for name in names],
         "examples": rows,
         "cells": cells,
         "passages": known,
@@ -322,6 +323,25 @@ def _tag(
         for name in names
     }
     return {"tag": tag, "n": n, "approaches": {name: _interval(values) for name, values in scores.items()}}
+
+
+def _diagnosis(name: str, cells: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Causes that the sign of a cell shows; the real ones need what was in each prompt."""
+    causes: dict[str, list[str]] = {}
+    rows = {example: row[name] for example, row in cells.items() if name in row}
+    for example, cell in rows.items():
+        if cell["status"] == "error":
+            causes.setdefault("error", []).append(example)
+        elif cell["scores"].get("correct", 1) < 1:
+            wrong = "abstained wrongly" if cell["status"] == "abstained" else "evidence not retrieved"
+            causes.setdefault(wrong, []).append(example)
+    found = []
+    for cause, failing in sorted(causes.items(), key=lambda item: -len(item[1])):
+        share = _interval([float(example in failing) for example in rows])
+        advice = f"no tuning of <b>{name}</b> will help: groundtune evaluate shows why"
+        found.append({"cause": cause, "count": len(failing), "share": share, "gain_at_most": share["mean"],
+                      "examples": failing[:3], "advice": advice})  # fmt: skip
+    return {"approach": name, "n": len(rows), "failures": sum(map(len, causes.values())), "causes": found}
 
 
 def _classes(names: list[str], matrix: list[list[int]]) -> dict[str, Any]:

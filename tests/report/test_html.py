@@ -96,6 +96,23 @@ def test_the_verdict_comes_first(visit: Visit) -> None:
     assert page.get_by_role("table", name=re.compile("Differences")).get_by_role("rowheader").count() == 15
 
 
+def test_the_diagnosis_says_what_to_try_and_links_to_examples(visit: Visit) -> None:
+    page, data = visit("answer"), answer_page()
+    worst = max(data["diagnosis"], key=lambda each: each["failures"])
+    largest = worst["causes"][0]
+    heat = page.get_by_role("table", name="Failures by cause")
+    expect(heat.get_by_role("row").filter(has_text=largest["cause"])).to_contain_text(f"{largest['share']['mean']:.2f}")
+    remedy = page.locator(".remedies > div").filter(has_text=worst["approach"]).first
+    expect(remedy).to_contain_text(f"{largest['cause']}: {largest['count']} of {worst['n']}")
+    expect(remedy).to_contain_text(f"No tuning of <b>{worst['approach']}</b> will help")
+    remedy.get_by_role("link", name=largest["examples"][1], exact=True).click()
+    expect(page.locator(".kicker")).to_contain_text(largest["examples"][1])
+    rest = [cause for each in data["diagnosis"] for cause in each["causes"][1:]]
+    page.go_back()
+    page.get_by_text(f"The other {len(rest)} causes").click()
+    expect(page.locator("details .remedies > div")).to_have_count(len(rest))
+
+
 @pytest.mark.parametrize("width", [1280, 800, 360])
 def test_labels_of_the_plot_do_not_overlap(visit: Visit, width: int) -> None:
     data = answer_page()

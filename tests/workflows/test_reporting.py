@@ -377,7 +377,11 @@ def test_a_report_shows_the_verdict_and_a_table_of_the_approaches() -> None:
     assert lines[at + 1].split() == ["approach", "correct", "abstained", "errors", "p95", "s", "usd/1k"]
     assert lines[at + 2].split()[:2] == ["a", "0.900"]
     assert lines[at + 3].split()[:2] == ["b", "0.200"]
-    assert lines[at + 4] == "c was not run: <no model>"
+    assert lines[at + 4] == "Where they fail most"
+    assert lines[at + 5].startswith(
+        "  unknown: a 10% [1%, 46%] of 10, such as e9; b 80% [44%, 95%] of 10, such as e2, e3 and e4. "
+    )
+    assert lines[at + 6 : at + 8] == ["All causes: diagnoses", "c was not run: <no model>"]
     assert "<td" in report._repr_html_()
     assert str(report.verdict) in str(report)
 
@@ -408,6 +412,7 @@ def test_a_condition_on_an_unknown_score_is_an_error() -> None:
 KEYS = {
     "choice", "sentence", "primary", "n", "approaches", "comparisons", "verdict", "unavailable", "thresholds",
     "prompts", "unreviewed", "unreviewed_sentence", "tags", "classes", "fields", "run", "complete", "results", "html",
+    "diagnosis",
 }  # fmt: skip
 
 
@@ -417,6 +422,16 @@ async def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:
     assert set(summary) == KEYS
     assert (summary["primary"], summary["n"], summary["complete"], summary["run"]) == ("correct", 20, True, folder.name)
     assert summary["unavailable"] == {"context": "does not fit: 30 passages"}
+    assert [(each["approach"], each["n"], each["failures"]) for each in summary["diagnosis"]] == [
+        ("rag", 20, 0),
+        ("prompt", 20, 10),
+    ]
+    causes = {found["cause"]: found for found in summary["diagnosis"][1]["causes"]}
+    assert {cause: found["count"] for cause, found in causes.items()} == {
+        "abstained wrongly": 8,
+        "should have abstained": 2,
+    }
+    assert set(causes["should have abstained"]) == {"cause", "count", "share", "gain_at_most", "examples", "advice"}
     for approach in summary["approaches"]:
         assert set(approach) == {field.name for field in fields(ApproachSummary)}
     for comparison in summary["comparisons"]:

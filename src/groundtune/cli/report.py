@@ -88,6 +88,8 @@ def print_report(report: "Report", conditions: Sequence["Condition"], *, json: b
 
 def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     """Print the verdict, its reasons and caveats, then the table."""
+    from groundtune.decide.diagnosis import largest_causes
+
     verdict = report.verdict
     output.print_line(verdict.sentence, style="bold")
     if report.figures.unreviewed_sentence:
@@ -102,6 +104,9 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
         output.print_line(f"  caveat: {caveat}")
     output.print_line()
     _show_summaries(report)
+    for where, advice in largest_causes(report.diagnoses):
+        output.print_line(f"fails most: {where}")
+        output.print_line(f"  {advice}")
     for summary in report.approaches:
         if summary.unchecked:
             share = f"{summary.unchecked:.0%} of the sentences of its answers could not be checked"

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def approach_summaries(
         for row in filter(is_answer, by_example.values()):
             for metric, value in row.scores.items():
                 columns.setdefault((name, metric), {})[row.example] = value
-    means = _means(columns, clusters or {}, {key: spread.reach(*key, column) for key, column in columns.items()})
+    means = column_means(columns, clusters or {}, {key: spread.reach(*key, column) for key, column in columns.items()})
     return [
         _summary(name, list(by_example.values()), primary, means.get(name, {})) for name, by_example in rows.items()
     ]
@@ -124,7 +125,7 @@ def tag_table(
             if values:
                 columns[tag, name] = values
     reaches = {(tag, name): spread.reach(name, primary, column) for (tag, name), column in columns.items()}
-    means = _means(columns, cluster_examples(examples), reaches)
+    means = column_means(columns, cluster_examples(examples), reaches)
     ordered = sorted(tags.items(), key=lambda item: (-len(item[1]), item[0]))
     return [(tag, len(ids), means.get(tag, {})) for tag, ids in ordered]
 
@@ -176,8 +177,8 @@ def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:
     return [clusters.get(example, f"example {example}") for example in examples] if clusters else None
 
 
-def _means(
-    columns: ScoreColumns, clusters: Clusters, reaches: Mapping[tuple[str, str], float]
+def column_means(
+    columns: ScoreColumns, clusters: Clusters, reaches: Mapping[tuple[str, str], float] = MappingProxyType({})
 ) -> dict[str, dict[str, Interval]]:
     """Return the mean of each column. reaches: of the trainings behind a column, by which its interval is widened."""
     values = [
@@ -186,7 +187,7 @@ def _means(
     ]
     means: dict[str, dict[str, Interval]] = {}
     for (first, second), sample, interval in zip(columns, values, bootstrap_means(values), strict=True):
-        reach = reaches[first, second]
+        reach = reaches.get((first, second), 0.0)
         means.setdefault(first, {})[second] = widened_interval(interval, reach, bounds=sample.bounds)
     return means
 

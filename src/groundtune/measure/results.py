@@ -11,7 +11,9 @@ One JSON object per line (ASCII with \\u escapes), each written in a single call
                "machine_seconds"} (each null when unknown),
      "error": null | {"kind", "message"},
      "confidence", "best_score", "margin": number or null; older rows have none of the three,
-     "cut": null | name of the limit at which the reply ended too early, "warnings": [string]; older rows lack both}
+     "cut": null | name of the limit at which the reply ended too early, "warnings": [string]; older rows lack both,
+     "grounding": null | {"passages": number or null, "ids": [passage id], "evidence": [{"rank", "cited"}]}; older rows
+                  lack it}
 
 If a cell has several rows, the last one counts; a retry replaces an error this way. Unknown keys and blank lines are
 ignored. A last line that is not JSON was cut off by a kill: it is ignored when reading, and removed before the next
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from groundtune.errors import ConfigError, Problem
-from groundtune.types import Citation, Failure, Result, Usage
+from groundtune.types import Citation, EvidenceUse, Failure, Grounding, Result, Usage
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,7 @@ def encode_result(result: Result) -> bytes:
         **{name: _number(getattr(result, name)) for name in SIGNALS},
         "cut": result.cut,
         "warnings": list(result.warnings),
+        "grounding": _plain_grounding(result.grounding) if result.grounding else None,
     }
     return (json.dumps(row, allow_nan=False) + "\n").encode()
 
@@ -96,7 +99,11 @@ def _number(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _plain(value: Citation | Usage | Failure) -> dict[str, object]:
+def _plain_grounding(grounding: Grounding) -> dict[str, object]:
+    return _plain(grounding) | {"evidence": [_plain(piece) for piece in grounding.evidence]}
+
+
+def _plain(value: Citation | Usage | Failure | Grounding | EvidenceUse) -> dict[str, object]:
     """Return the fields by name. Avoids the deep copy of `asdict`, which takes half the time of writing a row."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
@@ -122,7 +129,13 @@ def decode_result(line: bytes | str) -> Result:
         **_known(row, SIGNALS),
         cut=row.get("cut"),
         warnings=tuple(row.get("warnings", ())),
+        grounding=_grounding(row["grounding"]) if row.get("grounding") else None,
     )
+
+
+def _grounding(row: dict[str, Any]) -> Grounding:
+    evidence = tuple(EvidenceUse(piece["rank"], piece["cited"]) for piece in row["evidence"])
+    return Grounding(row["passages"], tuple(row["ids"]), evidence)
 
 
 def _citation(row: dict[str, Any]) -> Citation:
@@ -161,6 +174,10 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _or_null(holds: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or holds(value)
 
@@ -170,6 +187,9 @@ Shape = Mapping[str, tuple[str, Callable[[object], bool]]]
 _TEXT, _TEXT_OR_NULL = ("a string", _is_text), ("a string or null", _or_null(_is_text))
 _WHOLE_OR_NULL = ("an integer or null", _or_null(_is_whole))
 _OBJECT = ("an object", lambda value: isinstance(value, dict))
+_OBJECT_OR_NULL = ("an object or null", lambda value: value is None or isinstance(value, dict))
+_TRUE_OR_FALSE = ("true or false", lambda value: isinstance(value, bool))
+_COUNT_OR_NULL = ("an integer of 0 or more, or null", _or_null(_is_count))
 ROW_NEEDS = ("example", "approach", "status", "output", "citations", "scores", "usage", "error")
 """Fields that every row has; rows written by an older groundtune lack those added since."""
 ROW: Shape = {
@@ -180,9 +200,10 @@ ROW: Shape = {
     "citations": ("a list", lambda value: isinstance(value, list)),
     "scores": ("an object of numbers", _OBJECT[1]),
     "usage": _OBJECT,
-    "error": ("an object or null", lambda value: value is None or isinstance(value, dict)),
+    "error": _OBJECT_OR_NULL,
     "cut": _TEXT_OR_NULL,
     "warnings": ("a list of strings", _are_texts),
+    "grounding": _OBJECT_OR_NULL,
 }
 SIGNALS: Shape = {name: ("a number or null", _or_null(_is_number)) for name in ("confidence", "best_score", "margin")}
 """Optional fields of a row, from which a router or a threshold can be fitted."""
@@ -201,9 +222,15 @@ CITATION: Shape = {
     "quote": _TEXT,
     "start": _WHOLE_OR_NULL,
     "end": _WHOLE_OR_NULL,
-    "added": ("true or false", lambda value: isinstance(value, bool)),
+    "added": _TRUE_OR_FALSE,
     "also_in": ("a list of strings", _are_texts),
 }
+GROUNDING: Shape = {
+    "passages": _COUNT_OR_NULL,
+    "ids": ("a list of strings", _are_texts),
+    "evidence": ("a list", lambda value: isinstance(value, list)),
+}
+EVIDENCE: Shape = {"rank": _COUNT_OR_NULL, "cited": _TRUE_OR_FALSE}
 
 
 def _row_fault(row: Any) -> str | None:
@@ -227,9 +254,23 @@ def _row_fault(row: Any) -> str | None:
             return f"citations[{index}] must be an object"
         if fault := _fault(citation, CITATION, f"citations[{index}].", needs=CITATION_NEEDS):
             return fault
+    if row.get("grounding") is not None and (fault := _grounding_fault(row["grounding"])):
+        return fault
     if (row["error"] is not None) != (row["status"] == "error"):
         return '"error" must be an object if "status" is "error", and null otherwise'
     return _fault(row["error"], ERROR, "error.", needs=tuple(ERROR)) if row["error"] is not None else None
+
+
+def _grounding_fault(grounding: dict[str, Any]) -> str | None:
+    if fault := _fault(grounding, GROUNDING, "grounding.", needs=tuple(GROUNDING)):
+        return fault
+    for index, piece in enumerate(grounding["evidence"]):
+        where = f"grounding.evidence[{index}]"
+        if not isinstance(piece, dict):
+            return f"{where} must be an object"
+        if fault := _fault(piece, EVIDENCE, f"{where}.", needs=tuple(EVIDENCE)):
+            return fault
+    return None
 
 
 def _fault(value: dict[str, Any], shape: Shape, where: str, *, needs: tuple[str, ...] = ()) -> str | None:

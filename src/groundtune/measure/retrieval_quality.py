@@ -41,6 +41,8 @@ class LocatedEvidence:
     """Ids of the matching passages; empty when none in the index matches."""
     cause: Cause
     """Cause of a miss when none of them is retrieved."""
+    whole: bool = False
+    """Whether these passages hold the whole quote; otherwise each holds half of its words in one run, or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def locate(
         cause = "no access"
     else:
         cause = "ranked too low" if complete else "split across passages"
-    return LocatedEvidence(evidence, relevant, cause)
+    return LocatedEvidence(evidence, relevant, cause, bool(complete))
 
 
 async def evaluate_stages(
@@ -161,7 +163,7 @@ async def evaluate_stages(
     with_evidence = [example for example in examples if example.evidence]
     if not with_evidence:
         raise UsageError("no example has evidence", hint='add "evidence": [{"source": …, "quote": …}]')
-    golds = await _locate_all(with_evidence, find_document, passages_of, concurrency)
+    golds = await locate_all(with_evidence, find_document, passages_of, concurrency)
 
     async def search(stage: Stage, example: Example) -> list[Hit]:
         question = Question(searched_text(example, history), scope=Scope(groups=example.groups))
@@ -175,8 +177,8 @@ async def evaluate_stages(
     return RetrievalReport(k, len(with_evidence), skipped, tuple(reports), unreviewed_sentence(with_evidence))
 
 
-async def _locate_all(
-    examples: Sequence[Example], find_document: FindDocument, passages_of: FindPassages, concurrency: int
+async def locate_all(
+    examples: Sequence[Example], find_document: FindDocument, passages_of: FindPassages, concurrency: int = 8
 ) -> list[list[LocatedEvidence]]:
     """Locate the evidence of each example; every document and its passages are read once."""
     sources = list(dict.fromkeys(evidence.source for example in examples for evidence in example.evidence))
@@ -188,10 +190,10 @@ async def _locate_all(
         document = documents[evidence.source]
         return locate(evidence, document, by_id[document.id] if document else (), groups=groups)
 
-    def locate_all() -> list[list[LocatedEvidence]]:
+    def golds() -> list[list[LocatedEvidence]]:
         return [[gold(evidence, example.groups) for evidence in example.evidence] for example in examples]
 
-    return await asyncio.to_thread(locate_all)
+    return await asyncio.to_thread(golds)
 
 
 def _stage_report(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from groundtune.common.answers import request_answer
@@ -19,8 +20,10 @@ from groundtune.common.conversations import question_of, transcript
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import read_json_lines
 from groundtune.errors import BudgetError, GroundtuneError, ProviderError, UsageError
+from groundtune.measure.grounding import grounding_of
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, repair_last_line, write_result
+from groundtune.measure.retrieval_quality import LocatedEvidence
 from groundtune.measure.scoring import Scorer, ScorerError
 from groundtune.protocols import Approach
 from groundtune.types import Answer, Example, Failure, Hit, Question, Result, Usage
@@ -59,9 +62,12 @@ async def fill_matrix(
     progress: Callable[[Result], None] = lambda _: None,
     score: Scorer = score_answer,
     judge: JudgeCall | None = None,
+    located: Mapping[str, Sequence[LocatedEvidence]] = MappingProxyType({}),
     retry_errors: bool = False,
 ) -> list[Result]:
     """Fill the matrix of examples x approaches; cells already in `folder` are reused.
+
+    located: where the evidence of each example is in the index, by the id of the example.
 
     Returns one result per cell, example by example, as stored in the file; `progress` is called for new cells only.
     An exception of an approach becomes an error row, whose kind is `ProviderError.kind`, the class name of the error
@@ -87,7 +93,8 @@ async def fill_matrix(
             for cell in waiting:
                 approach, example = cells[cell]
                 try:
-                    result, answer = await _fill(approach, example, score, judge, notes)
+                    evidence = located.get(example.id, ())
+                    result, answer = await _fill(approach, example, evidence, score, judge, notes)
                 except BudgetError as error:
                     stopped.append(error)
                     return
@@ -133,7 +140,12 @@ async def _prepare(approach: Approach, example: Example) -> None:
 
 
 async def _fill(
-    approach: Approach, example: Example, score: Scorer, judge: JudgeCall | None, notes: "_Notes"
+    approach: Approach,
+    example: Example,
+    located: Sequence[LocatedEvidence],
+    score: Scorer,
+    judge: JudgeCall | None,
+    notes: "_Notes",
 ) -> tuple[Result, Answer | None]:
     """Return the result of one cell; any failure becomes part of the result."""
     question = question_of(example)
@@ -162,6 +174,7 @@ async def _fill(
         margin=margin,
         cut=answer.cut,
         warnings=answer.warnings,
+        grounding=grounding_of(answer, example, located),
     )
     try:
         result = replace(result, scores=score(answer, example))

@@ -1,6 +1,9 @@
-"""Scores by label and by field. score_tables.py computes them."""
+"""Scores by label and by field, which score_tables.py computes, and failures by cause, which failures.py counts."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from groundtune.types import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,50 @@ class FieldTable:
     """Rows with an answer or abstention; those whose judge failed are among them."""
     errors: int
     """Rows left out of all other figures."""
+
+
+Cause = Literal[
+    "cut off",
+    "format wrong",
+    "error",
+    "should have abstained",
+    "unknown",
+    "evidence not retrieved",
+    "abstained wrongly",
+    "retrieved but not used",
+    "used but the answer wrong",
+    "answer wrong",
+    "right but uncited",
+]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
+"""In the order in which they are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseShare:
+    """The rows of an approach that fail for one cause."""
+
+    cause: Cause
+    count: int
+    share: Interval
+    """Share of all rows of the approach."""
+    examples: tuple[str, ...]
+    """Ids of the first three."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Why an approach fails. The causes exclude each other, and their counts add up."""
+
+    n: int
+    """All rows of the approach, errors included."""
+    causes: tuple[CauseShare, ...]
+    """Those that occur, most frequent first."""
+    takes_passages: bool | None
+    """Whether passages are part of its prompts; None where the rows, of an older version, do not say it."""
+    states_confidence: bool
+
+    @property
+    def count(self) -> int:
+        """Number of rows that fail."""
+        return sum(each.count for each in self.causes)

@@ -13,8 +13,8 @@ from typing import Any
 
 STYLES = ("report.css", "views.css")
 SCRIPTS = (
-    "base.js", "marks.js", "plot.js", "verdict.js", "breakdown.js", "outcomes.js", "matrix.js", "cited.js",
-    "values.js", "example.js", "report.js",
+    "base.js", "marks.js", "plot.js", "verdict.js", "breakdown.js", "diagnosis.js", "outcomes.js", "matrix.js",
+    "cited.js", "values.js", "example.js", "report.js",
 )  # fmt: skip
 """Concatenated in this order into one script."""
 REVIEW_STYLES, REVIEW_SCRIPTS = ("report.css", "review.css"), ("base.js", "review.js")
@@ -38,6 +38,7 @@ def render_page(page: Mapping[str, Any]) -> str:
          "tags": [{"tag", "n", "approaches": {name: {"mean", "low", "high", "n"}}, "asserted_wrong": the same}],
          "classes": {name: {"labels", "confusion": [row: gold label, column: predicted label], "macro_f1",
                             "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,
+         "diagnosis": [{fields of decide.diagnosis.Diagnosis}],
          "examples": [{"id", "input", "output", "tags", "evidence": [{"source", "quote"}]}],
          "cells": {example id: {approach: row of results.jsonl, plus "judge": {"score", "reason"} if judged}},
          "passages": {id: {"source", "heading", "page", "start", "text"}}}

@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from groundtune import build
@@ -28,6 +29,7 @@ from groundtune.errors import FormatError, UsageError
 from groundtune.extensions import Score
 from groundtune.measure.own_scorers import own_scorers, with_scorers
 from groundtune.measure.results import RESULTS, read_results
+from groundtune.measure.retrieval_quality import LocatedEvidence, locate_all
 from groundtune.measure.runner import JudgeCall, fill_matrix
 from groundtune.measure.scoring import Scorer
 from groundtune.models.builtin_models import model_note
@@ -129,6 +131,7 @@ async def compare(
         },
         score=with_scorers(score, added),
         judge=judge.judge if judge else None,
+        located=await _located(resources, examples),
         fresh=fresh,
         spent=lambda: budget.known_spent_usd,
         progress=progress,
@@ -176,6 +179,15 @@ async def _calibrated(
     fitted = save_thresholds(workspace, plans, calibrated)
     registry = with_thresholds(registry, calibrated)
     return registry, fitted, describe_thresholds(config, registry, plans, calibrated, fitted)
+
+
+async def _located(resources: Resources, examples: Sequence[Example]) -> dict[str, list[LocatedEvidence]]:
+    """Return where the evidence of each example is in the index; empty without an index."""
+    index = resources.index
+    if index is None:
+        return {}
+    golds = await locate_all(examples, index.document_by_source, index.passages)
+    return {example.id: pieces for example, pieces in zip(examples, golds, strict=True)}
 
 
 def code_digests(chosen: Sequence[str | Approach], scorers: Mapping[str, Score]) -> dict[str, Any]:
@@ -230,6 +242,7 @@ async def complete_matrix(
     score: Scorer,
     context: Mapping[str, Any] | None = None,
     judge: JudgeCall | None = None,
+    located: Mapping[str, Sequence[LocatedEvidence]] = MappingProxyType({}),
     fresh: bool = False,
     spent: Callable[[], float] = lambda: 0.0,
     progress: Callable[[CompareProgress], None] = lambda _: None,
@@ -238,14 +251,17 @@ async def complete_matrix(
 
     A run under the same conditions is resumed: only its missing cells and errors are run. about: conditions that affect
     the results, besides the examples and the names of the approaches; plain JSON values. context: values that affect
-    the verdict. fresh: always start a new run. Raises what `fill_matrix` raises; the partial run stays readable.
+    the verdict. located: where the evidence of each example is in the index. fresh: always start a new run. Raises what
+    `fill_matrix` raises; the partial run stays readable.
     """
     folder = await asyncio.to_thread(_find_or_begin_run, workspace, registry, examples, about, fresh=fresh)
     with workspace.lock("running", folder=folder, action="is running this comparison in"):
         _write_examples(folder, examples)  # somebody may have reviewed them since the run began
         now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
         _write_run_file(folder, {**read_run_file(folder), **now})
-        await _fill(registry, examples, folder, score=score, judge=judge, spent=spent, progress=progress)
+        await _fill(
+            registry, examples, folder, score=score, judge=judge, located=located, spent=spent, progress=progress
+        )
         _write_run_file(folder, {**read_run_file(folder), "complete": True})
     return folder
 
@@ -257,6 +273,7 @@ async def _fill(
     *,
     score: Scorer,
     judge: JudgeCall | None,
+    located: Mapping[str, Sequence[LocatedEvidence]],
     spent: Callable[[], float],
     progress: Callable[[CompareProgress], None],
 ) -> None:
@@ -282,6 +299,7 @@ async def _fill(
             progress=step,
             score=score,
             judge=judge,
+            located=located,
             retry_errors=True,
         )
 

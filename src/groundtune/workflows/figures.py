@@ -16,7 +16,7 @@ from typing import Any
 from groundtune.common.files import read_json, write_json
 from groundtune.common.format_version import versioned
 from groundtune.errors import GroundtuneError
-from groundtune.measure.tables import ClassScore, ClassTable, FieldScore, FieldTable
+from groundtune.measure.tables import CauseShare, ClassScore, ClassTable, Failures, FieldScore, FieldTable
 from groundtune.types import ApproachSummary, Difference, Interval
 
 FILE = "figures.json"
@@ -60,6 +60,8 @@ class Figures:
     """The message of the first error of each approach that has any."""
     training_means: Mapping[str, Sequence[float]]
     """Approach to the mean of each of its trainings, where there are several."""
+    failures: Mapping[str, Failures] = field(default_factory=dict)
+    """By approach; of several trainings, those of the newest."""
     wording_caveats: tuple[str, ...] = ()
     """What is to be known about a score that compares words."""
     warning_caveats: tuple[str, ...] = ()
@@ -114,6 +116,7 @@ def _figures(kept: Mapping[str, Any]) -> Figures:
             ),
             "differences": tuple(Difference(**row) for row in kept["differences"]),
             "use": _each(lambda row: MeanUse(**row), kept["use"]),
+            "failures": _each(_failures, kept["failures"]),
             "wording_caveats": tuple(kept["wording_caveats"]),
             "warning_caveats": tuple(kept["warning_caveats"]),
             **{name: tuple(map(_tag_row, kept[name])) for name in ("tags", "wrong_tags")},
@@ -134,6 +137,14 @@ def _interval(row: Mapping[str, Any]) -> Interval:
 def _tag_row(row: Sequence[Any]) -> TagRow:
     tag, n, means = row
     return tag, n, _each(_interval, means)
+
+
+def _failures(row: Mapping[str, Any]) -> Failures:
+    causes = (
+        CauseShare(**{**cause, "share": _interval(cause["share"]), "examples": tuple(cause["examples"])})
+        for cause in row["causes"]
+    )
+    return Failures(**{**row, "causes": tuple(causes)})
 
 
 def _class_table(row: Mapping[str, Any]) -> ClassTable:

@@ -19,6 +19,7 @@ from groundtune.measure.approach_summaries import (
     tag_table,
 )
 from groundtune.measure.correctness import gold_kind
+from groundtune.measure.failures import failures_by_approach
 from groundtune.measure.metric_names import ASSERTED_WRONG, USUAL_PRIMARY
 from groundtune.measure.metrics import gold_texts
 from groundtune.measure.score_tables import class_table, field_table
@@ -43,7 +44,9 @@ def measure(run: Run, primary: str | None = None) -> Figures:
     clusters = cluster_examples(run.examples)
     examples = {result.example for result in rows}
     summaries = approach_summaries(rows, primary=metric, clusters=clusters, spread=spread)
-    task, fields_in_language = run.about.get("task"), partial(field_table, language=_language(run))
+    names = {summary.name for summary in summaries}
+    newest = [result for result in run.results if result.approach in names]
+    task, fields_in_language = run.about.get("task", "answer"), partial(field_table, language=_language(run))
     return Figures(
         primary=metric,
         n=len(examples),
@@ -58,6 +61,7 @@ def measure(run: Run, primary: str | None = None) -> Figures:
             for error in [next(row.error for row in rows if row.approach == summary.name and row.error)]
         },
         training_means={name: means for name in trainings if (means := spread.means(name, metric))},
+        failures=failures_by_approach(newest, task=task, primary=metric, clusters=clusters),
         wording_caveats=tuple(_wording_caveats(run) if metric == "correct" else ()),
         warning_caveats=tuple(_warning_caveats(rows)),
         unreviewed=sum(map(is_unreviewed, run.examples)),

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.common.text import format_count
+from groundtune.decide.diagnosis import Diagnosis, diagnose, largest_causes
 from groundtune.decide.verdict import Requirements, decide
-from groundtune.display import Block, Displayed, Line, Table
+from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Interval, Verdict
@@ -81,11 +82,30 @@ class Report(Displayed):
             *incomplete,
             Line(""),
             Table(["approach", self.primary, *own, "abstained", "errors", "p95 s", "usd/1k"], rows),
+            *self._diagnosis_view(),
             *(Line(f"{name}: {text}", "strong") for name, text in self.figures.errors.items()),
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
             *(Line(sentence, "dim") for sentence in (*self.prompt_sentences, *self.threshold_sentences)),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
+
+    def _diagnosis_view(self) -> list[Block]:
+        """Return the largest cause of the failures of each approach, and all causes in a fold."""
+        causes = [
+            [each.approach, found.cause, found.count, found.share, ", ".join(found.examples), found.advice]
+            for each in self.diagnoses
+            for found in each.causes
+        ]
+        if not causes:
+            return []
+        lines = [Line(f"{where}. {advice}.", indent=1) for where, advice in largest_causes(self.diagnoses)]
+        table = Table(["approach", "cause", "rows", "share of its rows", "such as", "try first"], causes)
+        return [Line("Where they fail most", "strong"), *lines, Fold("All causes: diagnoses", [table])]
+
+    @property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """Where each approach fails, and what to try first."""
+        return diagnose(self.figures.failures, self.approaches, task=self.run.about.get("task", "answer"))
 
     @property
     def primary(self) -> str:
@@ -164,6 +184,7 @@ class Report(Displayed):
             ],
             "classes": {name: asdict(table) for name, table in self.figures.classes.items()},
             "fields": {name: asdict(table) for name, table in self.figures.fields.items()},
+            "diagnosis": [asdict(diagnosis) for diagnosis in self.diagnoses],
             "run": self.run.name,
             "complete": self.run.complete,
             "results": str(self.run.file),

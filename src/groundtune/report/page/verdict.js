@@ -14,6 +14,7 @@ function verdictView(state) {
     APPROACHES.length ? section("approaches", "Approaches", standings(), scores()) : null,
     APPROACHES.length ? section("cost", "Cost against quality", costPlot()) : null,
     PAGE.comparisons?.length ? section("pairs", "Pairwise differences", pairs()) : null,
+    diagnosisSection(),
     PAGE.tags?.length ? section("tags", "By tag", tagTable()) : null,
     Object.keys(PAGE.classes ?? {}).length ? section("classes", "By label", labelTables(state)) : null,
     Object.keys(PAGE.fields ?? {}).length ? section("fields", "By field", fieldTable()) : null,
