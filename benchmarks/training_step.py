@@ -1,4 +1,4 @@
-"""Claim: a step of LoRA training takes at most 1/1.5 of the time of TRL's SFTTrainer on the same rows; the loss is equal.
+"""Claim: a step of LoRA training takes at most 1/1.5 of the time of TRL's trainer on the same rows, with the same loss.
 
     python -m benchmarks.training_step demo-handbook/.groundtune/models/over_passages-… [--steps 7]
 
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from benchmarks.common import machine, table
 
 from groundtune.tune.job import read_job
