@@ -470,6 +470,8 @@ class EvidenceUse:
     """Rank of the first passage that holds it, counted from 1; None when no passage of the prompt does."""
     cited: bool
     """Whether the answer cites such a passage, whatever the check says of the sentence."""
+    missed: str | None = None
+    """Why it has no rank, in the words of `groundtune evaluate`; None where it has one, and where there is no index."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,18 @@ from typing import Any
 import pytest
 
 from groundtune.decide.diagnosis import Diagnosis, diagnose, largest_causes
+from groundtune.measure.retrieval_quality import CAUSES as RETRIEVAL_CAUSES
 from groundtune.measure.tables import CAUSES, Cause, CauseShare, Failures
 from groundtune.types import ApproachSummary, Interval
 
 SHARE = Interval(0.25, 0.1, 0.4, 20)
 
 
-def failures(*causes: Cause, passages: bool | None = True, confident: bool = False) -> Failures:
-    return Failures(20, tuple(CauseShare(cause, 5, SHARE, ("a", "b", "c")) for cause in causes), passages, confident)
+def failures(
+    *causes: Cause, passages: bool | None = True, confident: bool = False, missed: str | None = None
+) -> Failures:
+    shares = tuple(CauseShare(cause, 5, SHARE, ("a", "b", "c")) for cause in causes)
+    return Failures(20, shares, passages, confident, missed)
 
 
 def diagnosis(approach: str, found: Failures, task: Any = "answer", cut: str = "max_output_tokens") -> Diagnosis:
@@ -55,6 +59,19 @@ def test_the_advice_fits_the_approach() -> None:
     assert "--fresh" in advice("rag", "unknown", passages=None)
     assert '"evidence"' in advice("rag", "unknown")
     assert "strict = true" in advice("rag", "should have abstained")
+
+
+@pytest.mark.parametrize(
+    ("missed", "wanted"),
+    [
+        (None, "shows why"),
+        *zip(RETRIEVAL_CAUSES, ("lists them", "documents.access", "max_tokens", "--sweep"), strict=True),
+    ],
+)
+def test_what_to_try_for_retrieval_depends_on_why_evidence_is_missing(missed: str | None, wanted: str) -> None:
+    text = advice("rag", "evidence not retrieved", missed=missed)
+    assert text.startswith("no tuning of the generator will help")
+    assert wanted in text
 
 
 def test_approaches_with_the_same_advice_share_a_line() -> None:

@@ -57,7 +57,10 @@ def test_a_passage_with_half_of_the_quote_counts_only_where_none_has_the_whole()
     ]
     located = [locate(BORN_QUOTE.evidence[0], Document("d", "tolls.md", text), passages)]
     assert located[0].whole
-    assert grounding_of(answered(hit(ARAM, 0)), BORN_QUOTE, located).evidence[0].rank is None
+    assert grounding_of(answered(hit(ARAM, 0)), BORN_QUOTE, located).evidence == (
+        EvidenceUse(None, cited=False, missed="ranked too low"),
+    )
+    assert grounding_of(answered(hit(BORN, 1)), BORN_QUOTE, located).evidence == (EvidenceUse(1, cited=False),)
     split = [locate(BORN_QUOTE.evidence[0], Document("d", "tolls.md", text), passages[:1])]
     assert not split[0].whole
     assert grounding_of(answered(hit(ARAM, 0)), BORN_QUOTE, split).evidence[0].rank == 1

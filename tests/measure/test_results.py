@@ -90,6 +90,13 @@ def test_rows_of_older_versions_do_not_say_what_was_in_the_prompt() -> None:
     assert decode_result(encode_result(new)) == new
 
 
+def test_why_evidence_is_missing_may_be_left_out() -> None:
+    piece = {"rank": None, "cited": False, "missed": "no access"}
+    new = decode_result(json.dumps(row(grounding={**GROUNDING, "evidence": [piece]})))
+    assert new.grounding == Grounding(6, ("d:0",), (EvidenceUse(None, False, "no access"),))
+    assert decode_result(encode_result(new)) == new
+
+
 def test_unknown_keys_are_ignored_everywhere() -> None:
     line = row(
         note="mine",

@@ -109,7 +109,7 @@ def test_the_diagnosis_says_what_to_try_and_links_to_examples(visit: Visit) -> N
     expect(page.locator(".kicker")).to_contain_text(largest["examples"][1])
     rest = [cause for each in data["diagnosis"] for cause in each["causes"][1:]]
     page.go_back()
-    page.get_by_text(f"The other {len(rest)} causes").click()
+    page.get_by_text(f"Other causes: {len(rest)}").click()
     expect(page.locator("details .remedies > div")).to_have_count(len(rest))
 
 

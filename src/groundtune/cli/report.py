@@ -88,8 +88,6 @@ def print_report(report: "Report", conditions: Sequence["Condition"], *, json: b
 
 def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     """Print the verdict, its reasons and caveats, then the table."""
-    from groundtune.decide.diagnosis import largest_causes
-
     verdict = report.verdict
     output.print_line(verdict.sentence, style="bold")
     if report.figures.unreviewed_sentence:
@@ -104,9 +102,7 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
         output.print_line(f"  caveat: {caveat}")
     output.print_line()
     _show_summaries(report)
-    for where, advice in largest_causes(report.diagnoses):
-        output.print_line(f"fails most: {where}")
-        output.print_line(f"  {advice}")
+    _show_diagnoses(report)
     for summary in report.approaches:
         if summary.unchecked:
             share = f"{summary.unchecked:.0%} of the sentences of its answers could not be checked"
@@ -124,6 +120,16 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     output.print_note(f"{format_count(report.n, 'example')}; results: {report.run.file}")
     if report.file:
         output.next_step(f"open {report.file}", "shows every example side by side")
+
+
+def _show_diagnoses(report: "Report") -> None:
+    from groundtune.decide.diagnosis import HEADING, largest_causes
+
+    for at, (where, advice) in enumerate(largest_causes(report.diagnoses)):
+        if at == 0:
+            output.print_line(f"\n{HEADING}")
+        output.print_line(f"  {where}")
+        output.print_line(f"    {advice}")
 
 
 def _show_summaries(report: "Report") -> None:

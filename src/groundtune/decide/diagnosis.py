@@ -11,6 +11,14 @@ from groundtune.types import ApproachSummary, Interval, Task
 
 _TRY_WORDINGS = 'try other wordings: [compare] prompts = ["full", "short", "example"]'
 _LARGER_MODEL = "try a larger model: one more table [models.NAME]"
+_EVALUATE = "groundtune evaluate shows why retrieval misses the evidence"
+_SEARCH = {
+    "not ingested": "the quotes are in no document of the index; groundtune evaluate lists them",
+    "no access": "whoever asks may not read these documents; correct [[documents.access]], or groups of the examples",
+    "split across passages": "the quotes are cut apart; try longer passages, max_tokens under [passages]",
+    "ranked too low": "groundtune evaluate --sweep looks for settings that rank the evidence higher",
+}
+"""What to try first by the reason for which evidence is missing from the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ def _advice(cause: Cause, approach: str, found: Failures, task: Task, limit: str
                 return "groundtune compare --fresh notes what was in each prompt; this run does not say it"
             return 'add "evidence" to these examples: without it nothing tells retrieval from generation'
         case "evidence not retrieved":
-            return "no tuning of the generator will help: groundtune evaluate shows why retrieval misses the evidence"
+            return f"no tuning of the generator will help: {_SEARCH.get(found.missed or '', _EVALUATE)}"
         case "abstained wrongly":
             if found.states_confidence:
                 return "it had what it needs: lower threshold under [answers]"
@@ -119,6 +127,10 @@ def _knowledge(approach: str, task: Task) -> str:
     if task in ("classify", "extract"):
         return "add examples like these to the train split, to show or to train on"
     return f"it is given no passages: compare {'hybrid' if family_of(approach) == 'fine-tune' else 'rag'}"
+
+
+HEADING = "Where they fail most; repairing it makes at most this share of the answers right"
+"""Stands above `largest_causes`."""
 
 
 def largest_causes(diagnoses: Sequence[Diagnosis]) -> Iterator[tuple[str, str]]:

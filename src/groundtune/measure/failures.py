@@ -36,6 +36,8 @@ def _failures(rows: Sequence[Result], causes: Mapping[str, Cause], shares: Mappi
     """causes: of the rows that fail, by example."""
     counts = Counter(causes.values())
     groundings = [row.grounding for row in rows if row.error is None]
+    noted = [grounding for grounding in groundings if grounding is not None]
+    missed = Counter(piece.missed for grounding in noted for piece in grounding.evidence if piece.missed)
     return Failures(
         n=len(rows),
         causes=tuple(
@@ -47,10 +49,9 @@ def _failures(rows: Sequence[Result], causes: Mapping[str, Cause], shares: Mappi
             )
             for cause in sorted(counts, key=lambda cause: (-counts[cause], CAUSES.index(cause)))
         ),
-        takes_passages=None
-        if None in groundings
-        else any(grounding is not None and grounding.passages is not None for grounding in groundings),
+        takes_passages=any(each.passages is not None for each in noted) if len(noted) == len(groundings) else None,
         states_confidence=any(row.confidence is not None for row in rows),
+        missed=max(missed, key=lambda reason: missed[reason], default=None),
     )
 
 

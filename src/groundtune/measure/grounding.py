@@ -1,6 +1,7 @@
 """Note which passages an answer was given, and whether the evidence of its example was among them. Judges nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from itertools import zip_longest
 
 from groundtune.common.names import same_name
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
@@ -22,17 +23,22 @@ def grounding_of(answer: Answer, example: Example, located: Sequence[LocatedEvid
     hits = prompt.hits if prompt else answer.hits
     if not hits and answer.trace.query is None:
         return Grounding(None, evidence=tuple(EvidenceUse(None, cited=False) for _ in example.evidence))
-    whole = [piece.whole for piece in located] or [False] * len(example.evidence)
     cited = {citation.passage_id for citation in answer.citations}
-    holding = [_holding(hits, piece, whole=known) for piece, known in zip(example.evidence, whole, strict=True)]
+    pieces = zip_longest(example.evidence, located)
     return Grounding(
         len(hits),
         tuple(hit.passage.id for hit in hits[:MAX_IDS]),
-        tuple(
-            EvidenceUse(min(ranks, default=None), cited=any(hits[rank - 1].passage.id in cited for rank in ranks))
-            for ranks in holding
-        ),
+        tuple(_use(hits, piece, place, cited) for piece, place in pieces),
     )
+
+
+def _use(
+    hits: Sequence[Hit], evidence: Evidence, located: LocatedEvidence | None, cited: Container[str | None]
+) -> EvidenceUse:
+    ranks = _holding(hits, evidence, whole=located is not None and located.whole)
+    if not ranks:
+        return EvidenceUse(None, cited=False, missed=located.cause if located else None)
+    return EvidenceUse(ranks[0], cited=any(hits[rank - 1].passage.id in cited for rank in ranks))
 
 
 def _holding(hits: Sequence[Hit], evidence: Evidence, *, whole: bool) -> list[int]:

@@ -12,8 +12,8 @@ One JSON object per line (ASCII with \\u escapes), each written in a single call
      "error": null | {"kind", "message"},
      "confidence", "best_score", "margin": number or null; older rows have none of the three,
      "cut": null | name of the limit at which the reply ended too early, "warnings": [string]; older rows lack both,
-     "grounding": null | {"passages": number or null, "ids": [passage id], "evidence": [{"rank", "cited"}]}; older rows
-                  lack it}
+     "grounding": null | {"passages": number or null, "ids": [passage id], "evidence": [{"rank", "cited",
+                  "missed"}]}; older rows lack it}
 
 If a cell has several rows, the last one counts; a retry replaces an error this way. Unknown keys and blank lines are
 ignored. A last line that is not JSON was cut off by a kill: it is ignored when reading, and removed before the next
@@ -134,7 +134,7 @@ def decode_result(line: bytes | str) -> Result:
 
 
 def _grounding(row: dict[str, Any]) -> Grounding:
-    evidence = tuple(EvidenceUse(piece["rank"], piece["cited"]) for piece in row["evidence"])
+    evidence = tuple(EvidenceUse(**_known(piece, EVIDENCE)) for piece in row["evidence"])
     return Grounding(row["passages"], tuple(row["ids"]), evidence)
 
 
@@ -230,7 +230,8 @@ GROUNDING: Shape = {
     "ids": ("a list of strings", _are_texts),
     "evidence": ("a list", lambda value: isinstance(value, list)),
 }
-EVIDENCE: Shape = {"rank": _COUNT_OR_NULL, "cited": _TRUE_OR_FALSE}
+EVIDENCE_NEEDS = ("rank", "cited")
+EVIDENCE: Shape = {"rank": _COUNT_OR_NULL, "cited": _TRUE_OR_FALSE, "missed": _TEXT_OR_NULL}
 
 
 def _row_fault(row: Any) -> str | None:
@@ -268,7 +269,7 @@ def _grounding_fault(grounding: dict[str, Any]) -> str | None:
         where = f"grounding.evidence[{index}]"
         if not isinstance(piece, dict):
             return f"{where} must be an object"
-        if fault := _fault(piece, EVIDENCE, f"{where}.", needs=tuple(EVIDENCE)):
+        if fault := _fault(piece, EVIDENCE, f"{where}.", needs=EVIDENCE_NEEDS):
             return fault
     return None
 

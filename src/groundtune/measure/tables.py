@@ -111,6 +111,8 @@ class Failures:
     takes_passages: bool | None
     """Whether passages are part of its prompts; None where the rows, of an older version, do not say it."""
     states_confidence: bool
+    missed: str | None = None
+    """Why evidence is missing from its prompts most often, in the words of `groundtune evaluate`."""
 
     @property
     def count(self) -> int:

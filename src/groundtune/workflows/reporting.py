@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.common.text import format_count
-from groundtune.decide.diagnosis import Diagnosis, diagnose, largest_causes
+from groundtune.decide.diagnosis import HEADING, Diagnosis, diagnose, largest_causes
 from groundtune.decide.verdict import Requirements, decide
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
@@ -100,7 +100,7 @@ class Report(Displayed):
             return []
         lines = [Line(f"{where}. {advice}.", indent=1) for where, advice in largest_causes(self.diagnoses)]
         table = Table(["approach", "cause", "rows", "share of its rows", "such as", "try first"], causes)
-        return [Line("Where they fail most", "strong"), *lines, Fold("All causes: diagnoses", [table])]
+        return [Line(HEADING, "strong"), *lines, Fold("All causes: diagnoses", [table])]
 
     @property
     def diagnoses(self) -> tuple[Diagnosis, ...]:

@@ -18,7 +18,7 @@ function diagnosisSection() {
     }))),
     h("h3", null, "What to try first"),
     remedies(found.map((each) => [each, each.causes[0]])),
-    rest.length ? h("details", null, h("summary", null, `The other ${countOf(rest.length, "cause")}`), remedies(rest)) : null);
+    rest.length ? h("details", null, h("summary", null, `Other causes: ${integer(rest.length)}`), remedies(rest)) : null);
 }
 
 /** For each cause of an approach: how often, the advice, and examples to look at. */
