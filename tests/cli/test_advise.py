@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.advice.advice import Measured
+from groundtune.advice.measured import Measured
 from groundtune.cli import main
 from groundtune.project.surroundings import look_around
 
@@ -174,10 +174,15 @@ def test_a_guide_of_the_team_counts(call: Call, empty: Path) -> None:
 
 
 def test_guides_are_judged_by_what_was_measured() -> None:
-    measured = Measured("Use hybrid.", ("hybrid:replies", "rag/short"), "run1")
+    measured = Measured(
+        "Use hybrid.", ("hybrid:replies", "rag/short"), "run1", ("tuned", "hybrid:replies", "rag/short")
+    )
     assert [measured.judge(says) for says in ("rag", "both", "fine-tune", "undecided")] == [
         "right",
         "right",
         "wrong",
         "left it open",
     ]
+    assert measured.judge("prompt") == "not measured"
+    assert Measured("No approach can be recommended.", (), None, ("rag",)).judge("rag") == "not measured"
+    assert measured.judge_all({"A": "rag", "B": "fine-tune", "C": "both"}) == "A, C: right; B: wrong"

@@ -96,6 +96,14 @@ def test_the_verdict_comes_first(visit: Visit) -> None:
     assert page.get_by_role("table", name=re.compile("Differences")).get_by_role("rowheader").count() == 15
 
 
+def test_guides_are_held_against_the_figures(visit: Visit) -> None:
+    rows = visit("answer").get_by_role("table", name="What guides said").get_by_role("row")
+    expect(rows.nth(1)).to_contain_text("citations are asked for")
+    expect(rows.nth(1)).to_contain_text("right")
+    expect(rows.nth(2)).to_contain_text("<b>Vs</b>")
+    expect(rows.nth(2)).to_contain_text("fine-tune (by default)")
+
+
 def test_the_diagnosis_says_what_to_try_and_links_to_examples(visit: Visit) -> None:
     page, data = visit("answer"), answer_page()
     worst = max(data["diagnosis"], key=lambda each: each["failures"])

@@ -413,8 +413,22 @@ def test_a_condition_on_an_unknown_score_is_an_error() -> None:
 KEYS = {
     "choice", "sentence", "primary", "n", "approaches", "comparisons", "verdict", "unavailable", "thresholds",
     "prompts", "unreviewed", "unreviewed_sentence", "tags", "classes", "fields", "run", "complete", "results", "html",
-    "diagnosis",
+    "diagnosis", "guides",
 }  # fmt: skip
+
+
+async def test_guides_are_held_against_the_figures(tmp_path: Path) -> None:
+    opinion = {"title": "", "because": "", "place": "", "remarks": [], "by_default": False, "source": ""}
+    said = {"A": "rag", "B": "fine-tune", "C": "both", "D": "undecided", "E": "prompt"}
+    guides = [{"guide": name, "says": says, **opinion} for name, says in said.items()]
+    alone = [replace(question, evidence=()) for question in QUESTIONS]
+    approaches = (Scripted("rag"), Scripted("prompt", 4))
+    folder = await make_run(tmp_path, *approaches, examples=alone, context={"guides": guides})
+    report = evaluate_run(read_run(folder))
+    judged = {each["guide"]: each["figures"] for each in report.summary()["guides"]}
+    assert judged == {"A": "right", "B": "not measured", "C": "not measured", "D": "left it open", "E": "wrong"}
+    line = "Guides, by these figures: A: right; B, C: not measured; D: left it open; E: wrong."
+    assert line in str(report)
 
 
 async def test_the_summary_has_the_documented_keys(tmp_path: Path) -> None:

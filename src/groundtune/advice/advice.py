@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from groundtune.advice.guides import Guide, Opinion, apply_guide
+from groundtune.advice.measured import Measured
 from groundtune.advice.recommendation import Recommendation, applying, recommend
 from groundtune.advice.situation import Situation
-from groundtune.approaches.families import family_of
 from groundtune.display import Block, Displayed, Line, Table
 
 TITLES: Mapping[str, str] = {
@@ -16,28 +16,6 @@ TITLES: Mapping[str, str] = {
     "fine-tune": "fine-tune",
     "both": "retrieve and fine-tune, retrieval first",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What the latest comparison found in this project."""
-
-    sentence: str
-    leaders: tuple[str, ...]
-    """The best approach, and those that are not measurably worse."""
-    run: str | None
-    """Name of the run; None for results from outside a project."""
-
-    @property
-    def families(self) -> tuple[str, ...]:
-        """The leaders in the words of the guides."""
-        return tuple(dict.fromkeys(family_of(name) for name in self.leaders))
-
-    def judge(self, says: str) -> str:
-        """Return whether a guide was right about this project."""
-        if says in ("either", "undecided"):
-            return "left it open"
-        return "right" if says in self.families else "wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +115,8 @@ class Advice(Displayed):
 
     def _measured(self, measured: Measured) -> list[str]:
         """Return where the guides were right and wrong on this project's own figures."""
-        judged: dict[str, list[str]] = {}
-        for opinion in self.opinions:
-            judged.setdefault(measured.judge(opinion.says), []).append(opinion.guide)
-        line = "; ".join(f"{', '.join(names)}: {how}" for how, names in judged.items())
-        return [f"{measured.sentence} (run {measured.run})", f"Guides, measured by its leaders: {line}"]
+        judged = measured.judge_all({opinion.guide: opinion.says for opinion in self.opinions})
+        return [f"{measured.sentence} (run {measured.run})", f"Guides, measured by its leaders: {judged}"]
 
     def _agreement(self) -> str:
         """Return which guides say the same and which say otherwise; those that say it by default count for neither."""

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from groundtune.advice.advice import Advice, Measured, advise
+from groundtune.advice.advice import Advice, advise
 from groundtune.advice.guides import published_guides, team_guides
+from groundtune.advice.measured import Measured
 from groundtune.advice.situation import read_situation
 from groundtune.cli import output
 from groundtune.cli.options import Json, key_values
@@ -90,7 +91,7 @@ def _measured(folder: Path) -> Measured | None:
             report = project.report()
         except MissingError:
             return None
-    return Measured(report.verdict.sentence, report.verdict.leaders, report.run.name)
+    return report.measured
 
 
 def _stated(file: Path | None, given: list[str] | None) -> dict[str, Any]:

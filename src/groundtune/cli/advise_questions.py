@@ -1,6 +1,5 @@
 """Ask the questions of `groundtune advise` in a terminal: arrow keys, back, pass over, and resume."""
 
-import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
@@ -11,12 +10,10 @@ import questionary
 
 from groundtune.advice.advice import Advice
 from groundtune.cli import output
-from groundtune.common.files import write_atomic
+from groundtune.project.kept_advice import keep_answers, kept_answers
 
 FIRST_ADVICE = 3
 """Answers after which a first recommendation is shown."""
-KEPT = Path(".groundtune/advice.json")
-"""File with the answers so far, below the folder."""
 BACK, PASS, DONE = "← back", "I do not know", "That is enough"
 
 
@@ -27,7 +24,7 @@ def ask_questions(
     for line in seen:
         output.print_note(f"seen: {line}")
     questions = [each for each in _questions() if each["name"] not in around]
-    answers = _kept(folder)
+    answers = kept_answers(folder)
     if answers and not questionary.confirm(f"Go on with the {len(answers)} answers of last time?").unsafe_ask():
         answers = {}
     at = next((n for n, each in enumerate(questions) if each["name"] not in answers), 0)
@@ -43,7 +40,7 @@ def ask_questions(
             answers.pop(name, None)
         else:
             answers[name] = next(each["value"] for each in questions[at]["choices"] if each["label"] == choice)
-        _keep(folder, answers)
+        keep_answers(folder, answers)
         at += 1
         if len(answers) >= FIRST_ADVICE and at < len(questions):
             _show_so_far(advice(answers))
@@ -67,17 +64,3 @@ def _show_so_far(advice: Advice) -> None:
 def _questions() -> list[dict[str, Any]]:
     text = (files("groundtune.advice") / "questions.toml").read_text(encoding="utf-8")
     return list(tomllib.loads(text)["questions"])
-
-
-def _kept(folder: Path) -> dict[str, Any]:
-    """Return the answers of last time; none when there are none that can be read."""
-    try:
-        kept = json.loads((folder / KEPT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
-
-
-def _keep(folder: Path, answers: Mapping[str, Any]) -> None:
-    (folder / KEPT).parent.mkdir(exist_ok=True)
-    write_atomic(folder / KEPT, json.dumps(answers, indent=2) + "\n")

@@ -103,6 +103,8 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     output.print_line()
     _show_summaries(report)
     _show_diagnoses(report)
+    if report.guides_sentence:
+        output.print_line(report.guides_sentence)
     for summary in report.approaches:
         if summary.unchecked:
             share = f"{summary.unchecked:.0%} of the sentences of its answers could not be checked"

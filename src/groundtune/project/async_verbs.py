@@ -298,6 +298,8 @@ class AsyncVerbs:
         primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
         resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
         """
+        from groundtune.project.kept_advice import guide_opinions  # loads all that looks at a new folder
+
         examples = select_split(await self._examples(), split)
         async with self.session.resources(snapshot=True) as resources:
             folder = await comparing.compare(
@@ -313,6 +315,7 @@ class AsyncVerbs:
                 primary=primary,
                 budget_usd=budget_usd,
                 fresh=fresh,
+                guides=await asyncio.to_thread(guide_opinions, self.root),
                 progress=progress,
             )
         await self.session.invalidate()  # thresholds may have been fitted

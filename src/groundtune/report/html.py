@@ -38,6 +38,7 @@ def render_page(page: Mapping[str, Any]) -> str:
          "tags": [{"tag", "n", "approaches": {name: {"mean", "low", "high", "n"}}, "asserted_wrong": the same}],
          "classes": {name: {"labels", "confusion": [row: gold label, column: predicted label], "macro_f1",
                             "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,
+         "guides": [{fields of advice.guides.Opinion, "figures": whether they agree}],
          "diagnosis": [{fields of decide.diagnosis.Diagnosis}],
          "examples": [{"id", "input", "output", "tags", "evidence": [{"source", "quote"}]}],
          "cells": {example id: {approach: row of results.jsonl, plus "judge": {"score", "reason"} if judged}},

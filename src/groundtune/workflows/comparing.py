@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from groundtune import build
+from groundtune.advice.guides import Opinion
 from groundtune.approaches.pipeline import Pipeline
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, with_further_trainings
 from groundtune.build.resources import Resources
@@ -80,13 +81,15 @@ async def compare(
     primary: str | None = None,
     budget_usd: float | None = None,
     fresh: bool = False,
+    guides: Sequence[Opinion] = (),
     progress: Callable[[CompareProgress], None] = lambda _: None,
 ) -> Path:
     """Run every available approach, or the chosen ones, through the cache; return the folder of the run.
 
     The prompt of each approach is chosen first, then its confidence threshold is fitted, if they have not been on the
     same basis. calibration: examples for both; those of the test split and of `split` are left out. chosen: names, or
-    objects of the caller's own. scorers: functions, or names that packages add. Raises MissingError when none can run,
+    objects of the caller's own. scorers: functions, or names that packages add. guides: what
+    they say of this project, noted to be held against its figures. Raises MissingError when none can run,
     BudgetError when the next call might exceed the budget.
     """
     require_examples(examples, split)
@@ -127,6 +130,7 @@ async def compare(
             "thresholds": thresholds,
             "prompts": describe_prompts(config, registry, plans, fitted, reasons),
             "trained_on": trained_on,
+            "guides": [asdict(opinion) for opinion in guides],
             "split": split,
         },
         score=with_scorers(score, added),

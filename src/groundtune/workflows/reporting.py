@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from groundtune.advice.measured import Measured
 from groundtune.common.text import format_count
 from groundtune.decide.diagnosis import HEADING, Diagnosis, diagnose, largest_causes
 from groundtune.decide.verdict import Requirements, decide
@@ -83,6 +84,7 @@ class Report(Displayed):
             Line(""),
             Table(["approach", self.primary, *own, "abstained", "errors", "p95 s", "usd/1k"], rows),
             *self._diagnosis_view(),
+            *([Line(self.guides_sentence)] if self.guides_sentence else []),
             *(Line(f"{name}: {text}", "strong") for name, text in self.figures.errors.items()),
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
             *(Line(sentence, "dim") for sentence in (*self.prompt_sentences, *self.threshold_sentences)),
@@ -106,6 +108,23 @@ class Report(Displayed):
     def diagnoses(self) -> tuple[Diagnosis, ...]:
         """Where each approach fails, and what to try first."""
         return diagnose(self.figures.failures, self.approaches, task=self.run.about.get("task", "answer"))
+
+    @property
+    def measured(self) -> Measured:
+        """What guides are held against."""
+        compared = tuple(summary.name for summary in self.approaches)
+        return Measured(self.verdict.sentence, self.verdict.leaders, self.run.name, compared)
+
+    @property
+    def guides(self) -> list[dict[str, Any]]:
+        """What each decision guide said of the project before the comparison, and whether the figures agree."""
+        return [{**said, "figures": self.measured.judge(said["says"])} for said in self.run.about.get("guides", ())]
+
+    @property
+    def guides_sentence(self) -> str | None:
+        """Which guides were right; None where the run, of an older version, does not say what they say."""
+        said = {each["guide"]: each["says"] for each in self.guides}
+        return f"Guides, by these figures: {self.measured.judge_all(said)}." if said else None
 
     @property
     def primary(self) -> str:
@@ -184,6 +203,7 @@ class Report(Displayed):
             ],
             "classes": {name: asdict(table) for name, table in self.figures.classes.items()},
             "fields": {name: asdict(table) for name, table in self.figures.fields.items()},
+            "guides": self.guides,
             "diagnosis": [asdict(diagnosis) for diagnosis in self.diagnoses],
             "run": self.run.name,
             "complete": self.run.complete,

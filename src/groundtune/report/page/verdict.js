@@ -15,6 +15,7 @@ function verdictView(state) {
     APPROACHES.length ? section("cost", "Cost against quality", costPlot()) : null,
     PAGE.comparisons?.length ? section("pairs", "Pairwise differences", pairs()) : null,
     diagnosisSection(),
+    PAGE.guides?.length ? section("guides", "What guides said", guideTable()) : null,
     PAGE.tags?.length ? section("tags", "By tag", tagTable()) : null,
     Object.keys(PAGE.classes ?? {}).length ? section("classes", "By label", labelTables(state)) : null,
     Object.keys(PAGE.fields ?? {}).length ? section("fields", "By field", fieldTable()) : null,
@@ -127,6 +128,20 @@ function cutOff(approach) {
 function kinds(failures) {
   const all = Object.entries(failures ?? {});
   return all.map(([kind, count]) => (all.length > 1 ? `${count} ${readable(kind)}` : readable(kind))).join(", ");
+}
+
+/** What decision guides said of the project before it was measured, and whether the figures agree. */
+function guideTable() {
+  return [
+    h("p", { class: "soft small" }, "By the answers to groundtune advise and by what the folder shows. A guide is right ",
+      "if it says what a leader is, and not measured if no approach of the kind was compared."),
+    table("What guides said", ["guide", "says", "by the figures", "because"], PAGE.guides.map((guide) => [
+      [userText(guide.guide), h("small", null, userText(guide.title))],
+      guide.by_default && guide.says !== "undecided" ? `${guide.says} (by default)` : guide.says,
+      guide.figures,
+      [userText(guide.because), h("small", null, userText(guide.place))],
+    ])),
+  ];
 }
 
 /** All other metrics, collapsed at first. */
