@@ -132,7 +132,7 @@ def test_an_approach_that_does_not_answer_says_so(project: Project, approach: An
     with pytest.raises(UsageError, match=message):
         project.ask("When?", approach=approach)
     report = project.compare(approaches=["quote-hybrid", approach])
-    assert message in report.first_errors()["odd"]
+    assert message in report.figures.errors["odd"]
     assert message in str(report)
 
 
