@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from groundtune.corpus.sizes import OddSize
     from groundtune.corpus.unused import UnusedFile
     from groundtune.corpus.versions import VersionPair
+    from groundtune.decide.diagnosis import Diagnosis, Remedy
     from groundtune.errors import (
         AccessError,
         BudgetError,
@@ -66,10 +67,12 @@ if TYPE_CHECKING:
         Document,
         Done,
         Evidence,
+        EvidenceUse,
         Example,
         Failure,
         FileRow,
         Generation,
+        Grounding,
         Hit,
         Hits,
         Interval,
@@ -109,6 +112,7 @@ _MODULES = {
     "corpus.sizes": "OddSize",
     "corpus.unused": "UnusedFile",
     "corpus.versions": "VersionPair",
+    "decide.diagnosis": "Diagnosis Remedy",
     "errors": (
         "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
         "JudgeError MissingError ParseError Problem ProviderError UsageError"
@@ -131,9 +135,9 @@ _MODULES = {
     "tune.preflight.findings": "PreflightFinding",
     "tune.preflight.run": "PreflightReport",
     "types": (
-        "Answer ApproachSummary Artifact Citation CitationChecked Difference Document Done Evidence Example "
-        "Failure FileRow Generation Hit Hits Interval Message Passage Prompt Question Reset Result Retrieved Scope "
-        "SourceChanges SourceItem TextDelta Trace Usage Verdict"
+        "Answer ApproachSummary Artifact Citation CitationChecked Difference Document Done Evidence EvidenceUse "
+        "Example Failure FileRow Generation Grounding Hit Hits Interval Message Passage Prompt Question Reset Result "
+        "Retrieved Scope SourceChanges SourceItem TextDelta Trace Usage Verdict"
     ),
     "workflows.abstention_threshold": "Calibration Uncalibrated",
     "workflows.adopting": "Adoption",
@@ -169,6 +173,7 @@ __all__ = [
     "CompareProgress",
     "ConfigError",
     "Contradiction",
+    "Diagnosis",
     "Difference",
     "DistillationReport",
     "Document",
@@ -178,6 +183,7 @@ __all__ = [
     "Embedder",
     "Estimate",
     "Evidence",
+    "EvidenceUse",
     "Example",
     "Extensions",
     "Failure",
@@ -186,6 +192,7 @@ __all__ = [
     "FormatError",
     "Generation",
     "Generator",
+    "Grounding",
     "GroundtuneError",
     "Hit",
     "Hits",
@@ -213,6 +220,7 @@ __all__ = [
     "Prompt",
     "ProviderError",
     "Question",
+    "Remedy",
     "Report",
     "Reranker",
     "Reset",
