@@ -65,53 +65,111 @@ async def fill_matrix(
     located: Mapping[str, Sequence[LocatedEvidence]] = MappingProxyType({}),
     retry_errors: bool = False,
 ) -> list[Result]:
-    """Fill the matrix of examples x approaches; cells already in `folder` are reused.
+    """Fill the matrix of examples x approaches and return one result per cell, example by example.
 
-    located: where the evidence of each example is in the index, by the id of the example.
-
-    Returns one result per cell, example by example, as stored in the file; `progress` is called for new cells only.
-    An exception of an approach becomes an error row, whose kind is `ProviderError.kind`, the class name of the error
-    in snake case, or `crash`; an exception of the scorer one of kind `scoring`; an exception of the judge one of kind
-    `judge`. The last two keep the other scores. A cancelled run leaves only complete lines and can be resumed.
-
-    Raises BudgetError when the next call might exceed the budget, after calls in progress have finished. Raises
-    UsageError when two approaches share a name or two examples an id, ConfigError when a line of the file, other than
-    a truncated last one, cannot be read.
+    As `Matrix.fill`, once.
     """
-    cells = _cells(approaches, examples)
+    opened = await open_matrix(
+        folder, score=score, judge=judge, located=located, progress=progress, retry_errors=retry_errors
+    )
+    with opened as matrix:
+        return await matrix.fill(approaches, examples, concurrency=concurrency)
+
+
+async def open_matrix(
+    folder: Path,
+    *,
+    score: Scorer = score_answer,
+    judge: JudgeCall | None = None,
+    located: Mapping[str, Sequence[LocatedEvidence]] = MappingProxyType({}),
+    progress: Callable[[Result], None] = lambda _: None,
+    retry_errors: bool = False,
+) -> "Matrix":
+    """Open the matrix in a folder, which is created, to add cells to it; cells already there are reused.
+
+    located: where the evidence of each example is in the index, by the id of the example. progress: called for new cells only. Raises ConfigError when a line of the file, other than a truncated last one,
+    cannot be read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RESULTS
     repair_last_line(path)
     done = await asyncio.to_thread(_done_cells, path, retry_errors=retry_errors)
-    open_cells = [cell for cell in cells if cell not in done]
-    waiting = iter(open_cells)
-    stopped: list[BudgetError] = []
+    return Matrix(folder, done, score, judge, located, progress)
 
-    with path.open("ab", buffering=0) as file, _Notes(folder) as notes:
+
+class Matrix:
+    """A matrix on disk that is being filled; leaving its context closes the files."""
+
+    def __init__(
+        self,
+        folder: Path,
+        done: dict[Cell, Result],
+        score: Scorer,
+        judge: JudgeCall | None,
+        located: Mapping[str, Sequence[LocatedEvidence]],
+        progress: Callable[[Result], None],
+    ) -> None:
+        self._done = done
+        self._score, self._judge, self._located, self._progress = score, judge, located, progress
+        self._prepared: set[str] = set()
+        self._file = (folder / RESULTS).open("ab", buffering=0)
+        self._notes = _Notes(folder)
+
+    def __enter__(self) -> "Matrix":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._notes.close()
+        self._file.close()
+
+    async def fill(
+        self, approaches: Sequence[Approach], examples: Sequence[Example], *, concurrency: int = 8
+    ) -> list[Result]:
+        """Fill the cells of these approaches and examples; return one result per cell, example by example, as stored.
+
+        An exception of an approach becomes an error row, whose kind is `ProviderError.kind`, the class name of the
+        error in snake case, or `crash`; an exception of the scorer one of kind `scoring`; an exception of the judge
+        one of kind `judge`. The last two keep the other scores. A cancelled run leaves only complete lines and can be
+        resumed.
+
+        Raises BudgetError when the next call might exceed the budget, after calls in progress have finished. Raises
+        UsageError when two approaches share a name or two examples an id.
+        """
+        cells = _cells(approaches, examples)
+        open_cells = [cell for cell in cells if cell not in self._done]
+        waiting = iter(open_cells)
+        stopped: list[BudgetError] = []
 
         async def work() -> None:
             for cell in waiting:
                 approach, example = cells[cell]
                 try:
-                    evidence = located.get(example.id, ())
-                    result, answer = await _fill(approach, example, evidence, score, judge, notes)
+                    evidence = self._located.get(example.id, ())
+                    result, answer = await _fill(approach, example, evidence, self._score, self._judge, self._notes)
                 except BudgetError as error:
                     stopped.append(error)
                     return
                 if answer:
-                    notes.passages(answer)
-                result = write_result(file, result)
-                done[cell] = result
-                progress(result)
+                    self._notes.passages(answer)
+                result = write_result(self._file, result)
+                self._done[cell] = result
+                self._progress(result)
                 if stopped:
                     return
 
         for approach, example in {name: cells[example, name] for example, name in reversed(open_cells)}.values():
-            await _prepare(approach, example)
+            await self._prepare(approach, example)
         await run_workers(work, max(1, concurrency))
-    if stopped:
-        raise stopped[0]
-    return [done[cell] for cell in cells]
+        if stopped:
+            raise stopped[0]
+        return [self._done[cell] for cell in cells]
+
+    async def _prepare(self, approach: Approach, example: Example) -> None:
+        """Prepare an approach that supports it, once. Errors are ignored: they recur in the cells and become rows."""
+        if isinstance(approach, SupportsPrepare) and approach.name not in self._prepared:
+            self._prepared.add(approach.name)
+            with contextlib.suppress(Exception):
+                await approach.prepare(question_of(example))
 
 
 def _done_cells(path: Path, *, retry_errors: bool) -> dict[Cell, Result]:
@@ -130,13 +188,6 @@ def _cells(approaches: Sequence[Approach], examples: Sequence[Example]) -> dict[
                 raise UsageError(f'example "{cell[0]}" occurs more than once for approach "{cell[1]}"')
             cells[cell] = (approach, example)
     return cells
-
-
-async def _prepare(approach: Approach, example: Example) -> None:
-    """Prepare an approach that supports it. Errors are ignored: they recur in the cells and become rows there."""
-    if isinstance(approach, SupportsPrepare):
-        with contextlib.suppress(Exception):
-            await approach.prepare(question_of(example))
 
 
 async def _fill(
@@ -230,10 +281,7 @@ class _Notes:
         self._passages = (folder / PASSAGES).open("ab", buffering=0)
         self._judgements = (folder / JUDGEMENTS).open("ab", buffering=0)
 
-    def __enter__(self) -> "_Notes":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._passages.close()
         self._judgements.close()
 

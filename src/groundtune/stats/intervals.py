@@ -77,7 +77,7 @@ def bootstrap_means(columns: Sequence[Sample], *, resamples: int = 10_000, seed:
 
     Raises ValueError as `bootstrap_mean` does.
     """
-    prepared = [_column(values) for values in columns]
+    prepared = [unit_column(values) for values in columns]
     to_bootstrap = [column for column, at_bounds in prepared if not at_bounds]
     limits = iter(mean_intervals(to_bootstrap, resamples=resamples, seed=seed))
     return [
@@ -121,8 +121,11 @@ class UnitSums:
         return float(residuals.max()) <= 1e-12 * max(1.0, float(np.abs(self.sums).max()))
 
 
-def _column(values: Sample) -> tuple[UnitSums, bool]:
-    """Return the column, and whether every value is at a bound and both bounds occur."""
+def unit_column(values: Sample) -> tuple[UnitSums, bool]:
+    """Return the column, and whether every value is at a bound and both bounds occur.
+
+    Raises ValueError as `bootstrap_mean` does.
+    """
     data, (low, high) = as_floats(values.values), values.bounds
     if data.size == 0:
         raise ValueError("cannot compute the mean of no values")
@@ -254,7 +257,7 @@ def _resampled_means(columns: Sequence[UnitSums], resamples: int, seed: int) -> 
         if units < MIN_BOOTSTRAP_UNITS or column.is_constant:
             yield index, None
             continue
-        kinds, counts = _kinds(column)
+        kinds, counts = distinct_units(column)
         if len(kinds) * 4 <= units and len(kinds) <= max(MAX_DISTINCT_UNITS, units // 100):
             yield index, _means_by_kind(kinds, counts, resamples, np.random.default_rng(seed))
         else:
@@ -267,7 +270,7 @@ def _resampled_means(columns: Sequence[UnitSums], resamples: int, seed: int) -> 
             yield from zip(batch, _means_by_unit(sums, sizes, resamples, np.random.default_rng(seed)).T, strict=True)
 
 
-def _kinds(column: UnitSums) -> tuple[Floats, NDArray[np.intp]]:
+def distinct_units(column: UnitSums) -> tuple[Floats, NDArray[np.intp]]:
     """Return the distinct pairs of sum and size, shape (kinds, 2), and the number of units of each."""
     if float(column.sizes.min()) == float(column.sizes.max()) == 1:  # much faster than finding distinct pairs
         values, counts = np.unique(column.sums, return_counts=True)

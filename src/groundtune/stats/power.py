@@ -7,7 +7,8 @@ from groundtune.stats.intervals import NORMAL, Z_975, standard_error
 
 FEWEST = 6
 """With fewer independent observations no two-sided sign test reaches p < 0.05."""
-_POWER = NORMAL.inv_cdf(0.8)
+POWER = NORMAL.inv_cdf(0.8)
+"""Normal quantile of 80% power."""
 
 
 def required_pairs(difference: float, share: float) -> float:
@@ -15,7 +16,7 @@ def required_pairs(difference: float, share: float) -> float:
 
     The last term corrects for the exact test; it was fitted by enumeration.
     """
-    root = Z_975 * math.sqrt(share) + _POWER * math.sqrt(max(0.0, share - difference**2))
+    root = Z_975 * math.sqrt(share) + POWER * math.sqrt(max(0.0, share - difference**2))
     return (root / difference) ** 2 + 1 / difference
 
 
@@ -42,6 +43,6 @@ def power_of_mean(sums: Floats, sizes: Floats, mean: float, scale: float) -> tup
         share = detectable_difference(units, 0.0)
         return (0.0 if mean and units > 1 else None), (None if share is None else share * scale)
     extra = Z_975**2 / 2  # because the spread is estimated (Guenther 1981)
-    needed = (((Z_975 + _POWER) * spread / mean) ** 2 + extra) * sizes.sum() / units if mean else None
-    detectable = (Z_975 + _POWER) * spread / math.sqrt(units - extra) if units >= FEWEST else None
+    needed = (((Z_975 + POWER) * spread / mean) ** 2 + extra) * sizes.sum() / units if mean else None
+    detectable = (Z_975 + POWER) * spread / math.sqrt(units - extra) if units >= FEWEST else None
     return needed, detectable if detectable is not None and detectable <= scale else None

@@ -68,7 +68,7 @@ def paired_differences(
 
     Raises ValueError as `paired_difference` does.
     """
-    prepared = [_differences(pair) for pair in pairs]
+    prepared = [unit_differences(pair) for pair in pairs]
     to_bootstrap = [differences.column for differences in prepared if not differences.binary]
     limits = iter(mean_intervals(to_bootstrap, resamples=resamples, seed=seed))
     return [
@@ -98,7 +98,7 @@ def exact_mcnemar(wins: int, losses: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Differences:
+class UnitDifferences:
     """Paired differences of two lists."""
 
     values: Floats
@@ -109,7 +109,7 @@ class _Differences:
     """Whether all scores are 0 or 1."""
 
 
-def _differences(pair: PairedSample) -> _Differences:
+def unit_differences(pair: PairedSample) -> UnitDifferences:
     first, second = as_floats(pair.a), as_floats(pair.b)
     require_same_length(first, second)
     if first.size == 0:
@@ -119,11 +119,11 @@ def _differences(pair: PairedSample) -> _Differences:
     values = first - second
     mean = float(values.mean()) if abs(values.mean()) > 1e-12 * scale else 0.0
     column = UnitSums(*unit_sums(values, pair.clusters), bounds=(-scale, scale))
-    return _Differences(values, column, mean, bool(np.isin(both, (0, 1)).all()))
+    return UnitDifferences(values, column, mean, bool(np.isin(both, (0, 1)).all()))
 
 
 def _paired(
-    differences: _Differences, limits: tuple[float, float] | None, resamples: int, seed: int
+    differences: UnitDifferences, limits: tuple[float, float] | None, resamples: int, seed: int
 ) -> PairedDifference:
     """limits: bootstrap interval; None for scores of 0 and 1, which use Tango's score interval."""
     values, column, mean = differences.values, differences.column, differences.mean

@@ -1,0 +1,129 @@
+"""Intervals and tests that hold at every moment of a growing sample, so that it may be stopped once they decide.
+
+A fixed-n interval holds for a number of examples that was set beforehand. Whoever looks again and again, and stops when
+the interval pleases, finds differences that are none. The limits here hold at all numbers at once: with 95% confidence
+the truth is inside at every moment (a confidence sequence).
+
+The method is betting (Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting", grid
+Kelly). Somebody claims that the mean of values from 0 to 1 is at most m. A sceptic stakes a share of his money on each
+unit and gets it back times value / m. If the claim is true, no share makes the money grow in expectation, and neither
+does money that was divided over a grid of shares: it reaches 1 / alpha, at whatever moment one looks, with probability
+alpha at most (Ville 1939). The lower limit is the smallest m with which the sceptic has not got that far; the upper limit
+bets the other way. The order of the units does not enter, so the figures follow from the matrix alone.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from groundtune.stats.inputs import Floats
+from groundtune.stats.intervals import TAIL_PROBABILITY, Z_975, Sample, UnitSums, distinct_units, unit_column
+from groundtune.stats.power import POWER, power_of_mean
+from groundtune.stats.significance import PairedDifference, PairedSample, unit_differences
+from groundtune.types import Interval
+
+SHARES = (np.arange(64) + 0.5) / 64
+"""Shares of the money that are staked; the money is divided evenly over them."""
+GOAL = -math.log(TAIL_PROBABILITY)
+"""Logarithm of the money that refutes a claim, for a money of 1 at the beginning."""
+MAX_STEPS = 100
+PRECISION = 1e-9
+
+
+def anytime_means(columns: Sequence[Sample], *, largest: int = 1) -> list[Interval]:
+    """Return the mean of each list with a 95% interval that holds at every moment of a growing sample.
+
+    largest: size of the largest cluster of all that may be sampled, known before the first is.
+    Raises ValueError as `bootstrap_mean` does.
+    """
+    units = [unit_column(column)[0] for column in columns]
+    return [Interval(unit.mean, *_limits(unit, largest), n=int(unit.sizes.sum())) for unit in units]
+
+
+def anytime_differences(pairs: Sequence[PairedSample], *, largest: int = 1) -> list[PairedDifference]:
+    """Compare pairs of lists of scores: mean of a - b, with an interval and a p-value that hold at every moment.
+
+    If the means are equal, p is ever below 0.05 with probability 0.05 at most. It is so exactly when the interval
+    excludes 0. `detectable` and `needed` are approximations. largest: as in `anytime_means`. Raises ValueError as
+    `paired_difference` does.
+    """
+    return [_compared(unit_differences(pair).column, largest) for pair in pairs]
+
+
+def _compared(units: UnitSums, largest: int) -> PairedDifference:
+    mean = units.mean if abs(units.mean) > 1e-12 * units.bounds[1] else 0.0
+    money = max(_log_money(*_stakes(side, largest), claim=0.5)[0] for side in _sides(units))
+    needed, detectable = power_of_mean(units.sums, units.sizes, mean, units.bounds[1])
+    factor = _price_of_looking(units)
+    return PairedDifference(
+        mean,
+        *_limits(units, largest),
+        p=min(1.0, math.exp(math.log(2) - money)),
+        n=int(units.sizes.sum()),
+        detectable=None if detectable is None else detectable * math.sqrt(factor),
+        needed=None if needed is None else math.ceil(needed * factor),
+    )
+
+
+def _limits(units: UnitSums, largest: int) -> tuple[float, float]:
+    """Return both limits; the upper one is the lower limit of what is missing to the upper bound."""
+    (low, high), (above, below) = units.bounds, map(lambda side: _lower_limit(side, largest), _sides(units))
+    return low + (high - low) * above, high - (high - low) * below
+
+
+def _sides(units: UnitSums) -> tuple[UnitSums, UnitSums]:
+    """Return the values scaled to 0 to 1, and what each lacks to 1."""
+    low, high = units.bounds
+    scaled = (units.sums - low * units.sizes) / (high - low)
+    return UnitSums(scaled, units.sizes, (0.0, 1.0)), UnitSums(units.sizes - scaled, units.sizes, (0.0, 1.0))
+
+
+def _lower_limit(units: UnitSums, largest: int) -> float:
+    """Solve for the claim at which the money reaches the goal.
+
+    The logarithm of the money falls with the claim and is convex in it, so Newton's steps approach from below.
+    """
+    mean = units.mean
+    if mean <= 0:
+        return 0.0
+    stakes = _stakes(units, largest)
+    claim = mean * (1 - min(0.9, 2 / math.sqrt(units.sums.size)))
+    for _ in range(MAX_STEPS):
+        money, slope = _log_money(*stakes, claim=claim)
+        step = (GOAL - money) / slope
+        claim = claim + step if claim + step > 0 else claim / 2
+        if abs(step) < PRECISION:
+            break
+    return min(claim, mean)
+
+
+def _stakes(units: UnitSums, largest: int) -> tuple[Floats, Floats, Floats]:
+    """Return for each distinct unit and share the money that is kept and that comes back at a claim of 1; the counts.
+
+    The stake on a unit is in proportion to its size, and never more than there is.
+    """
+    kinds, counts = distinct_units(units)
+    sums, sizes = kinds[:, :1] / largest, kinds[:, 1:] / largest
+    return 1 - sizes * SHARES, sums * SHARES, counts.astype(np.float64)
+
+
+def _log_money(kept: Floats, back: Floats, counts: Floats, *, claim: float) -> tuple[float, float]:
+    """Return the logarithm of the money if the mean is claimed to be at most `claim`, and its slope in the claim."""
+    factors = kept + back / claim
+    logs = counts @ np.log(factors)
+    slopes = -(counts @ (back / factors)) / claim**2
+    most = float(logs.max())
+    weights = np.exp(logs - most)
+    return most + math.log(float(weights.mean())), float(weights @ slopes / weights.sum())
+
+
+def _price_of_looking(units: UnitSums) -> float:
+    """Return about how many times as many examples a difference needs as with a number of them set beforehand.
+
+    The money lags behind the best share by a factor that grows with the root of n times the variance (Cover 1991).
+    """
+    n = float(units.sizes.sum())
+    variance = float(((units.sums - units.mean * units.sizes) ** 2).sum()) / n
+    lag = 0.5 * math.log(1 + n * variance / (2 * math.pi))
+    return ((math.sqrt(2 * (GOAL + lag)) + POWER) / (Z_975 + POWER)) ** 2
