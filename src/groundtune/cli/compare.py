@@ -29,6 +29,12 @@ def run(
     require: Require = None,
     budget_usd: BudgetUsd = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Estimate tokens, cost and time; run nothing.")] = False,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided", help="Ask in random order, and drop each approach once it is measurably behind."
+        ),
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run instead of resuming a matching one.")] = False,
     folder: ProjectFolder = Path(),
     json: Json = False,
@@ -46,7 +52,15 @@ def run(
         if estimate:
             _show_estimate(project.estimate(approaches=approach, split=split), json=json)
             return 0
-        report = compare(project, approaches=approach, split=split, primary=primary, budget_usd=budget_usd, fresh=fresh)
+        report = compare(
+            project,
+            approaches=approach,
+            split=split,
+            primary=primary,
+            budget_usd=budget_usd,
+            until_decided=until_decided,
+            fresh=fresh,
+        )
     return print_report(report, conditions, json=json)
 
 
@@ -57,6 +71,7 @@ def compare(
     split: str = "test",
     primary: str | None = None,
     budget_usd: float | None = None,
+    until_decided: bool = False,
     fresh: bool = False,
 ) -> "Report":
     """Compare with a progress bar that shows the cost; after an interruption, name the next command."""
@@ -78,6 +93,7 @@ def compare(
                 split=split,
                 primary=primary,
                 budget_usd=budget_usd,
+                until_decided=until_decided,
                 fresh=fresh,
                 progress=step,
             )

@@ -149,7 +149,7 @@ def _apply_rules(summaries: Sequence[ApproachSummary], rules: _Rules) -> _Outcom
     misses = {
         candidate.name: unmet
         for candidate in candidates
-        if (unmet := tuple(_misses(candidate, requirements, rules.examples, scale.primary)))
+        if (unmet := tuple(unmet_requirements(candidate, requirements, rules.examples, scale.primary)))
     }
     eligible = [candidate for candidate in candidates if candidate.name not in misses]
     eligible.sort(key=lambda summary: (-(summary.mean or 0.0), summary.usd_per_1k is None, summary.usd_per_1k or 0.0))
@@ -160,7 +160,8 @@ def _apply_rules(summaries: Sequence[ApproachSummary], rules: _Rules) -> _Outcom
         return _Outcome(None, "nothing", misses=misses)
     unbeaten = [summary for summary in eligible if not any(_beats(other, summary, pairs) for other in eligible)]
     best = (unbeaten or eligible)[0]
-    leaders = (best, *(other for other in eligible if other is not best and not _beats(best, other, pairs)))
+    behind = _behind(best, summaries, pairs)
+    leaders = (best, *(other for other in eligible if other is not best and other.name not in behind))
     if len(leaders) == 1:
         return _Outcome(best, "best" if len(eligible) > 1 else "alone", leaders, tuple(eligible), misses)
     if cheapest := _cheapest(leaders, pairs, scale):
@@ -169,7 +170,13 @@ def _apply_rules(summaries: Sequence[ApproachSummary], rules: _Rules) -> _Outcom
     return _Outcome(chosen, "simple" if chosen else "open", leaders, tuple(eligible), misses)
 
 
-def _misses(summary: ApproachSummary, required: Requirements, examples: int, primary: str) -> Iterator[tuple[str, str]]:
+def unmet_requirements(
+    summary: ApproachSummary, required: Requirements, examples: int, primary: str
+) -> Iterator[tuple[str, str]]:
+    """Yield each requirement that an approach misses, with the reason; the name is empty if no setting would help.
+
+    examples: maximum number of rows of an approach; 0 when unknown.
+    """
     rows = summary.answered + summary.abstained + summary.errors
     rows = min(rows, examples) if examples else rows
     if summary.mean is None or summary.n == 0:
@@ -235,6 +242,21 @@ def _beats(summary: ApproachSummary, other: ApproachSummary, pairs: Pairs) -> bo
     """Whether the first is measurably better; approaches without common examples cannot be compared."""
     pair = pairs.get((summary.name, other.name))
     return pair is not None and pair.p_adjusted < ALPHA and pair.difference > 0
+
+
+def _behind(best: ApproachSummary, summaries: Sequence[ApproachSummary], pairs: Pairs) -> set[str]:
+    """Return the names that are measurably worse than the best, or than one of these, and so on.
+
+    In a run that stops early, an approach dropped behind the second best has few examples in common with the best.
+    """
+    behind: set[str] = set()
+    ahead = [best]
+    while ahead:
+        better = ahead.pop()
+        further = [other for other in summaries if other.name not in behind and _beats(better, other, pairs)]
+        behind |= {other.name for other in further}
+        ahead += further
+    return behind
 
 
 def _cheapest(leaders: Sequence[ApproachSummary], pairs: Pairs, scale: Scale) -> ApproachSummary | None:
@@ -385,7 +407,10 @@ def _reasons(outcome: _Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
     for other in others[:MAX_COMPARED]:
         if pair := pairs.get((reference.name, other.name)):
             figures = f"{scale.interval(pair)}, adjusted {p_value(pair.p_adjusted)}, n = {pair.n:,}"
-            yield f"{reference.name} vs {other.name}: {figures}: {_finding(pair, len(pairs) // 2)}."
+            finding = _finding(pair, len(pairs) // 2)
+            if reference is outcome.leaders[0] and other not in outcome.leaders and pair.p_adjusted >= ALPHA:
+                finding = f"measurably behind an approach that is behind {reference.name}"
+            yield f"{reference.name} vs {other.name}: {figures}: {finding}."
     if rest := others[MAX_COMPARED:]:
         worse = sum(_beats(reference, other, pairs) for other in rest)
         yield f"Not listed: {format_count(len(rest), 'other')} ({worse:,} measurably worse)."

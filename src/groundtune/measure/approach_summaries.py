@@ -11,6 +11,7 @@ import numpy as np
 from groundtune.common.names import composed
 from groundtune.common.support import is_cited, sentence_supports
 from groundtune.measure.trainings import TrainingSpread
+from groundtune.stats.anytime import anytime_differences, anytime_means
 from groundtune.stats.intervals import Sample, bootstrap_means
 from groundtune.stats.significance import PairedSample, holm, paired_differences
 from groundtune.stats.trainings import widened_difference, widened_interval
@@ -47,27 +48,42 @@ def cluster_examples(examples: Sequence[Example]) -> Clusters:
 
 
 def approach_summaries(
-    results: Sequence[Result], *, primary: str, clusters: Clusters | None = None, spread: TrainingSpread = SINGLE
+    results: Sequence[Result],
+    *,
+    primary: str,
+    clusters: Clusters | None = None,
+    spread: TrainingSpread = SINGLE,
+    anytime: bool = False,
 ) -> list[ApproachSummary]:
-    """Return one summary per approach, in order of first occurrence. spread: enters the intervals."""
+    """Return one summary per approach, in order of first occurrence.
+
+    spread: enters the intervals. anytime: whether the intervals must hold for a run that was stopped by its results.
+    """
     rows = group_by_approach(results)
     columns: ScoreColumns = {}
     for name, by_example in rows.items():
         for row in filter(is_answer, by_example.values()):
             for metric, value in row.scores.items():
                 columns.setdefault((name, metric), {})[row.example] = value
-    means = column_means(columns, clusters or {}, {key: spread.reach(*key, column) for key, column in columns.items()})
+    reaches = {key: spread.reach(*key, column) for key, column in columns.items()}
+    means = column_means(columns, clusters or {}, reaches, anytime=anytime)
     return [
         _summary(name, list(by_example.values()), primary, means.get(name, {})) for name, by_example in rows.items()
     ]
 
 
 def differences(
-    results: Sequence[Result], *, primary: str, clusters: Clusters | None = None, spread: TrainingSpread = SINGLE
+    results: Sequence[Result],
+    *,
+    primary: str,
+    clusters: Clusters | None = None,
+    spread: TrainingSpread = SINGLE,
+    anytime: bool = False,
 ) -> list[Difference]:
     """Compare every pair of approaches with common examples, the better one as `a`; p adjusted by Holm-Bonferroni.
 
-    spread: enters the intervals and p-values.
+    spread: enters the intervals and p-values. anytime: whether these must hold for a run that was stopped by its
+    results; p is then adjusted over all pairs, whether they have common examples yet or not.
     """
     scores = {
         name: {example: value for example, row in rows.items() if (value := row_score(row, primary)) is not None}
@@ -84,11 +100,13 @@ def differences(
         names.append((first, second))
         pairs.append(PairedSample(first_scores, second_scores, _labels(common, clusters or {})))
         reaches.append(math.hypot(*(spread.reach(name, primary, common) for name in (first, second))))
+    compared = anytime_differences(pairs, largest=_largest(clusters or {})) if anytime else paired_differences(pairs)
     comparisons = [
         widened_difference(comparison, reach, bounds=_bounds([*pair.a, *pair.b], width=True))
-        for comparison, pair, reach in zip(paired_differences(pairs), pairs, reaches, strict=True)
+        for comparison, pair, reach in zip(compared, pairs, reaches, strict=True)
     ]
-    adjusted = holm([comparison.p for comparison in comparisons])
+    still_apart = math.comb(len(scores), 2) - len(pairs) if anytime else 0
+    adjusted = holm([*(comparison.p for comparison in comparisons), *[1.0] * still_apart])[: len(pairs)]
     return [
         Difference(
             *pair_names,
@@ -106,9 +124,17 @@ def differences(
 
 
 def tag_table(
-    results: Sequence[Result], examples: Sequence[Example], *, primary: str, spread: TrainingSpread = SINGLE
+    results: Sequence[Result],
+    examples: Sequence[Example],
+    *,
+    primary: str,
+    spread: TrainingSpread = SINGLE,
+    anytime: bool = False,
 ) -> list[tuple[str, int, dict[str, Interval]]]:
-    """Return each tag with its number of examples and the mean of each approach on them; most frequent tags first."""
+    """Return each tag with its number of examples and the mean of each approach on them; most frequent tags first.
+
+    anytime: as in `approach_summaries`.
+    """
     tags: dict[str, dict[str, None]] = {}
     for example in examples:
         for tag in example.tags:
@@ -125,7 +151,7 @@ def tag_table(
             if values:
                 columns[tag, name] = values
     reaches = {(tag, name): spread.reach(name, primary, column) for (tag, name), column in columns.items()}
-    means = column_means(columns, cluster_examples(examples), reaches)
+    means = column_means(columns, cluster_examples(examples), reaches, anytime=anytime)
     ordered = sorted(tags.items(), key=lambda item: (-len(item[1]), item[0]))
     return [(tag, len(ids), means.get(tag, {})) for tag, ids in ordered]
 
@@ -177,8 +203,17 @@ def _labels(examples: Sequence[str], clusters: Clusters) -> list[str] | None:
     return [clusters.get(example, f"example {example}") for example in examples] if clusters else None
 
 
+def _largest(clusters: Clusters) -> int:
+    """Return the number of examples in the largest cluster."""
+    return max(Counter(clusters.values()).values(), default=1)
+
+
 def column_means(
-    columns: ScoreColumns, clusters: Clusters, reaches: Mapping[tuple[str, str], float] = MappingProxyType({})
+    columns: ScoreColumns,
+    clusters: Clusters,
+    reaches: Mapping[tuple[str, str], float] = MappingProxyType({}),
+    *,
+    anytime: bool = False,
 ) -> dict[str, dict[str, Interval]]:
     """Return the mean of each column. reaches: of the trainings behind a column, by which its interval is widened."""
     values = [
@@ -186,7 +221,8 @@ def column_means(
         for column in columns.values()
     ]
     means: dict[str, dict[str, Interval]] = {}
-    for (first, second), sample, interval in zip(columns, values, bootstrap_means(values), strict=True):
+    intervals = anytime_means(values, largest=_largest(clusters)) if anytime else bootstrap_means(values)
+    for (first, second), sample, interval in zip(columns, values, intervals, strict=True):
         reach = reaches.get((first, second), 0.0)
         means.setdefault(first, {})[second] = widened_interval(interval, reach, bounds=sample.bounds)
     return means

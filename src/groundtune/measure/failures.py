@@ -12,9 +12,17 @@ MAX_EXAMPLES = 3
 
 
 def failures_by_approach(
-    results: Sequence[Result], *, task: Task = "answer", primary: str = "correct", clusters: Clusters | None = None
+    results: Sequence[Result],
+    *,
+    task: Task = "answer",
+    primary: str = "correct",
+    clusters: Clusters | None = None,
+    anytime: bool = False,
 ) -> dict[str, Failures]:
-    """Return the failures of each approach, in order of first occurrence. primary: the score that decides."""
+    """Return the failures of each approach, in order of first occurrence.
+
+    primary: the score that decides. anytime: as in `approach_summaries`.
+    """
     approaches = group_by_approach(results)
     causes = {
         name: {example: cause for example, row in rows.items() if (cause := cause_of(row, task=task, primary=primary))}
@@ -26,7 +34,7 @@ def failures_by_approach(
         for cause in CAUSES
         if cause in causes[name].values()
     }
-    shares = column_means(columns, clusters or {})
+    shares = column_means(columns, clusters or {}, anytime=anytime)
     return {
         name: _failures(list(rows.values()), causes[name], shares.get(name, {})) for name, rows in approaches.items()
     }

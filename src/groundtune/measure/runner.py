@@ -87,8 +87,8 @@ async def open_matrix(
 ) -> "Matrix":
     """Open the matrix in a folder, which is created, to add cells to it; cells already there are reused.
 
-    located: where the evidence of each example is in the index, by the id of the example. progress: called for new cells only. Raises ConfigError when a line of the file, other than a truncated last one,
-    cannot be read.
+    located: where the evidence of each example is in the index, by the id of the example. progress: called for new
+    cells only. Raises ConfigError when a line of the file, other than a truncated last one, cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RESULTS

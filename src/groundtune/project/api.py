@@ -227,6 +227,7 @@ class Project(AsyncVerbs):
         split: str = "test",
         primary: str | None = None,
         budget_usd: float | None = None,
+        until_decided: bool = False,
         fresh: bool = False,
         progress: Callable[[comparing.CompareProgress], None] = ignore,
     ) -> reporting.Report:
@@ -234,8 +235,9 @@ class Project(AsyncVerbs):
 
         approaches: names, and objects of your own with a `name` and `async answer(question) -> Answer`. scorers:
         functions (answer, example) -> score from 0 to 1, beside those of the task, and names that packages add.
-        primary: the score that decides. budget_usd: stop before spending more. fresh: start a new run instead of
-        resuming a matching one; the cache is still used. Raises BudgetError; the run so far stays readable.
+        primary: the score that decides. budget_usd: stop before spending more. until_decided: ask in random order, and
+        drop each approach once it is measurably behind. fresh: start a new run instead of resuming a matching one; the
+        cache is still used. Raises BudgetError; the run so far stays readable.
         """
         return self.loop.run(
             self.acompare(
@@ -244,6 +246,7 @@ class Project(AsyncVerbs):
                 split=split,
                 primary=primary,
                 budget_usd=budget_usd,
+                until_decided=until_decided,
                 fresh=fresh,
                 progress=progress,
             )

@@ -7,13 +7,15 @@ the truth is inside at every moment (a confidence sequence).
 The method is betting (Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting", grid
 Kelly). Somebody claims that the mean of values from 0 to 1 is at most m. A sceptic stakes a share of his money on each
 unit and gets it back times value / m. If the claim is true, no share makes the money grow in expectation, and neither
-does money that was divided over a grid of shares: it reaches 1 / alpha, at whatever moment one looks, with probability
-alpha at most (Ville 1939). The lower limit is the smallest m with which the sceptic has not got that far; the upper limit
-bets the other way. The order of the units does not enter, so the figures follow from the matrix alone.
+does money that was divided over a grid of shares. So it ever reaches 1 / alpha, at whatever moment one looks, with
+probability alpha at most (Ville 1939). The lower limit is the smallest m with which the sceptic has not got that far;
+for the upper limit he bets the other way. The order of the units does not enter, so the figures follow from the matrix
+alone.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,7 +40,9 @@ def anytime_means(columns: Sequence[Sample], *, largest: int = 1) -> list[Interv
     Raises ValueError as `bootstrap_mean` does.
     """
     units = [unit_column(column)[0] for column in columns]
-    return [Interval(unit.mean, *_limits(unit, largest), n=int(unit.sizes.sum())) for unit in units]
+    return [
+        Interval(unit.mean, *_limits(_sides(unit, largest), unit.bounds), n=int(unit.sizes.sum())) for unit in units
+    ]
 
 
 def anytime_differences(pairs: Sequence[PairedSample], *, largest: int = 1) -> list[PairedDifference]:
@@ -53,12 +57,15 @@ def anytime_differences(pairs: Sequence[PairedSample], *, largest: int = 1) -> l
 
 def _compared(units: UnitSums, largest: int) -> PairedDifference:
     mean = units.mean if abs(units.mean) > 1e-12 * units.bounds[1] else 0.0
-    money = max(_log_money(*_stakes(side, largest), claim=0.5)[0] for side in _sides(units))
+    sides = _sides(units, largest)
+    low, high = _limits(sides, units.bounds)
+    money = max(side.money(0.5)[0] for side in sides)
     needed, detectable = power_of_mean(units.sums, units.sizes, mean, units.bounds[1])
     factor = _price_of_looking(units)
     return PairedDifference(
         mean,
-        *_limits(units, largest),
+        low,
+        high,
         p=min(1.0, math.exp(math.log(2) - money)),
         n=int(units.sizes.sum()),
         detectable=None if detectable is None else detectable * math.sqrt(factor),
@@ -66,56 +73,63 @@ def _compared(units: UnitSums, largest: int) -> PairedDifference:
     )
 
 
-def _limits(units: UnitSums, largest: int) -> tuple[float, float]:
-    """Return both limits; the upper one is the lower limit of what is missing to the upper bound."""
-    (low, high), (above, below) = units.bounds, map(lambda side: _lower_limit(side, largest), _sides(units))
-    return low + (high - low) * above, high - (high - low) * below
+@dataclass(frozen=True, slots=True)
+class _Bets:
+    """Bets that the mean of values from 0 to 1 is higher than claimed: kinds of units in rows, shares in columns."""
+
+    kept: Floats
+    """Money that is not staked."""
+    back: Floats
+    """Money that comes back for a claim of 1."""
+    counts: Floats
+    """Units of each kind."""
+    mean: float
+    units: int
+
+    def money(self, claim: float) -> tuple[float, float]:
+        """Return the logarithm of the money if the mean is claimed to be at most this, and its slope in the claim."""
+        factors = self.kept + self.back / claim
+        logs = self.counts @ np.log(factors)
+        slopes = self.counts @ (self.back / factors)
+        most = float(logs.max())
+        weights = np.exp(logs - most)
+        total = float(weights.sum())
+        return most + math.log(total / weights.size), -float(weights @ slopes) / total / claim**2
+
+    def lower_limit(self) -> float:
+        """Solve for the claim at which the money reaches the goal.
+
+        The logarithm of the money falls with the claim and is convex in it, so Newton's steps approach from below.
+        """
+        if self.mean <= 0:
+            return 0.0
+        claim = self.mean * (1 - min(0.9, 2 / math.sqrt(self.units)))
+        for _ in range(MAX_STEPS):
+            money, slope = self.money(claim)
+            step = (GOAL - money) / slope
+            claim = claim + step if claim + step > 0 else claim / 2
+            if abs(step) < PRECISION:
+                break
+        return min(claim, self.mean)
 
 
-def _sides(units: UnitSums) -> tuple[UnitSums, UnitSums]:
-    """Return the values scaled to 0 to 1, and what each lacks to 1."""
-    low, high = units.bounds
-    scaled = (units.sums - low * units.sizes) / (high - low)
-    return UnitSums(scaled, units.sizes, (0.0, 1.0)), UnitSums(units.sizes - scaled, units.sizes, (0.0, 1.0))
-
-
-def _lower_limit(units: UnitSums, largest: int) -> float:
-    """Solve for the claim at which the money reaches the goal.
-
-    The logarithm of the money falls with the claim and is convex in it, so Newton's steps approach from below.
-    """
-    mean = units.mean
-    if mean <= 0:
-        return 0.0
-    stakes = _stakes(units, largest)
-    claim = mean * (1 - min(0.9, 2 / math.sqrt(units.sums.size)))
-    for _ in range(MAX_STEPS):
-        money, slope = _log_money(*stakes, claim=claim)
-        step = (GOAL - money) / slope
-        claim = claim + step if claim + step > 0 else claim / 2
-        if abs(step) < PRECISION:
-            break
-    return min(claim, mean)
-
-
-def _stakes(units: UnitSums, largest: int) -> tuple[Floats, Floats, Floats]:
-    """Return for each distinct unit and share the money that is kept and that comes back at a claim of 1; the counts.
+def _sides(units: UnitSums, largest: int) -> tuple[_Bets, _Bets]:
+    """Return the bets on a higher mean, and those on a lower one: on what each value lacks to the upper bound.
 
     The stake on a unit is in proportion to its size, and never more than there is.
     """
+    low, high = units.bounds
     kinds, counts = distinct_units(units)
-    sums, sizes = kinds[:, :1] / largest, kinds[:, 1:] / largest
-    return 1 - sizes * SHARES, sums * SHARES, counts.astype(np.float64)
+    sizes, sums = kinds[:, 1:], (kinds[:, :1] - low * kinds[:, 1:]) / (high - low)
+    kept, mean, n = 1 - sizes / largest * SHARES, (units.mean - low) / (high - low), units.sums.size
+    amounts = counts.astype(np.float64)
+    above = _Bets(kept, sums / largest * SHARES, amounts, mean, n)
+    return above, _Bets(kept, (sizes - sums) / largest * SHARES, amounts, 1 - mean, n)
 
 
-def _log_money(kept: Floats, back: Floats, counts: Floats, *, claim: float) -> tuple[float, float]:
-    """Return the logarithm of the money if the mean is claimed to be at most `claim`, and its slope in the claim."""
-    factors = kept + back / claim
-    logs = counts @ np.log(factors)
-    slopes = -(counts @ (back / factors)) / claim**2
-    most = float(logs.max())
-    weights = np.exp(logs - most)
-    return most + math.log(float(weights.mean())), float(weights @ slopes / weights.sum())
+def _limits(sides: tuple[_Bets, _Bets], bounds: tuple[float, float]) -> tuple[float, float]:
+    (low, high), (above, below) = bounds, sides
+    return low + (high - low) * above.lower_limit(), high - (high - low) * below.lower_limit()
 
 
 def _price_of_looking(units: UnitSums) -> float:

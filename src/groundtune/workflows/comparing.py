@@ -26,12 +26,14 @@ from groundtune.common.format_version import versioned
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.dataset.examples import example_key
+from groundtune.decide.verdict import Requirements
 from groundtune.errors import FormatError, UsageError
 from groundtune.extensions import Score
+from groundtune.measure.approach_summaries import cluster_examples
 from groundtune.measure.own_scorers import own_scorers, with_scorers
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.retrieval_quality import LocatedEvidence, locate_all
-from groundtune.measure.runner import JudgeCall, fill_matrix
+from groundtune.measure.runner import JudgeCall, open_matrix
 from groundtune.measure.scoring import Scorer
 from groundtune.models.builtin_models import model_note
 from groundtune.protocols import Approach, Generator
@@ -48,6 +50,8 @@ from groundtune.workflows.calibrating import (
 from groundtune.workflows.choosing_prompts import choose_prompts, describe_prompts, plan_prompts, with_prompts
 from groundtune.workflows.comparison_basis import comparison_basis, settings
 from groundtune.workflows.runs import EXAMPLES, RUN, RUN_FORMAT, read_run_file
+from groundtune.workflows.stopping import Stopping
+from groundtune.workflows.until_decided import Race, ask_until_decided, most_cells
 from groundtune.workspace import Workspace
 
 PATIENCE_SECONDS = 600.0
@@ -80,6 +84,7 @@ async def compare(
     scorers: Sequence[str | Score] = (),
     primary: str | None = None,
     budget_usd: float | None = None,
+    until_decided: bool = False,
     fresh: bool = False,
     guides: Sequence[Opinion] = (),
     progress: Callable[[CompareProgress], None] = lambda _: None,
@@ -88,9 +93,10 @@ async def compare(
 
     The prompt of each approach is chosen first, then its confidence threshold is fitted, if they have not been on the
     same basis. calibration: examples for both; those of the test split and of `split` are left out. chosen: names, or
-    objects of the caller's own. scorers: functions, or names that packages add. guides: what
-    they say of this project, noted to be held against its figures. Raises MissingError when none can run,
-    BudgetError when the next call might exceed the budget.
+    objects of the caller's own. scorers: functions, or names that packages add. until_decided: ask the examples in
+    random order, and drop approaches that are measurably behind. guides: what they say of this project, noted to be
+    held against its figures. Raises MissingError when none can run, BudgetError when the next call might exceed the
+    budget.
     """
     require_examples(examples, split)
     added = own_scorers(scorers)
@@ -118,27 +124,38 @@ async def compare(
         _without_training_examples, examples, registry, resources.model_folder
     )
     judge = build.judge(config, resources.embedder, resources.wrap_generator, patience_seconds=PATIENCE_SECONDS)
+    context = {
+        **_context(config, registry, named),
+        **basis,
+        "primary": metric,
+        "thresholds": thresholds,
+        "prompts": describe_prompts(config, registry, plans, fitted, reasons),
+        "trained_on": trained_on,
+        "guides": [asdict(opinion) for opinion in guides],
+        "split": split,
+    }
     return await complete_matrix(
         workspace,
         registry,
         examples,
         about=await _conditions(config, resources, registry, fitted, thresholds) | code_digests(chosen, added),
-        context={
-            **_context(config, registry, named),
-            **basis,
-            "primary": metric,
-            "thresholds": thresholds,
-            "prompts": describe_prompts(config, registry, plans, fitted, reasons),
-            "trained_on": trained_on,
-            "guides": [asdict(opinion) for opinion in guides],
-            "split": split,
-        },
+        context=context,
+        race=_race(context, examples) if until_decided else None,
         score=with_scorers(score, added),
         judge=judge.judge if judge else None,
         located=await _located(resources, examples),
         fresh=fresh,
         spent=lambda: budget.known_spent_usd,
         progress=progress,
+    )
+
+
+def _race(context: Mapping[str, Any], examples: Sequence[Example]) -> Race:
+    return Race(
+        context["primary"],
+        Requirements(**context["requirements"]),
+        {name: about["further"] for name, about in context["trainings"].items()},
+        cluster_examples(examples),
     )
 
 
@@ -247,6 +264,7 @@ async def complete_matrix(
     context: Mapping[str, Any] | None = None,
     judge: JudgeCall | None = None,
     located: Mapping[str, Sequence[LocatedEvidence]] = MappingProxyType({}),
+    race: Race | None = None,
     fresh: bool = False,
     spent: Callable[[], float] = lambda: 0.0,
     progress: Callable[[CompareProgress], None] = lambda _: None,
@@ -255,16 +273,17 @@ async def complete_matrix(
 
     A run under the same conditions is resumed: only its missing cells and errors are run. about: conditions that affect
     the results, besides the examples and the names of the approaches; plain JSON values. context: values that affect
-    the verdict. located: where the evidence of each example is in the index. fresh: always start a new run. Raises what
-    `fill_matrix` raises; the partial run stays readable.
+    the verdict. located: where the evidence of each example is in the index. race: ask only until it is decided. fresh:
+    always start a new run. Raises what `Matrix.fill` raises; the partial run stays readable.
     """
+    about = {**about, **({"until_decided": True} if race else {})}
     folder = await asyncio.to_thread(_find_or_begin_run, workspace, registry, examples, about, fresh=fresh)
     with workspace.lock("running", folder=folder, action="is running this comparison in"):
         _write_examples(folder, examples)  # somebody may have reviewed them since the run began
         now = {"about": {**about, **(context or {})}, "used": datetime.now(UTC).isoformat()}
         _write_run_file(folder, {**read_run_file(folder), **now})
         await _fill(
-            registry, examples, folder, score=score, judge=judge, located=located, spent=spent, progress=progress
+            registry, examples, folder, race, score=score, judge=judge, located=located, spent=spent, progress=progress
         )
         _write_run_file(folder, {**read_run_file(folder), "complete": True})
     return folder
@@ -274,6 +293,7 @@ async def _fill(
     registry: ApproachRegistry,
     examples: Sequence[Example],
     folder: Path,
+    race: Race | None,
     *,
     score: Scorer,
     judge: JudgeCall | None,
@@ -281,7 +301,7 @@ async def _fill(
     spent: Callable[[], float],
     progress: Callable[[CompareProgress], None],
 ) -> None:
-    """Fill the matrix, approaches of the same concurrency together."""
+    """Fill the matrix, approaches of the same concurrency together; with a race, as far as it goes."""
     total = len(registry.ready) * len(examples)
     earlier = await asyncio.to_thread(read_results, folder / RESULTS)
     done = sum(row.error is None for row in earlier)
@@ -291,21 +311,28 @@ async def _fill(
         done += 1
         progress(CompareProgress(done, total, result.approach, spent()))
 
-    def concurrency_of(approach: Approach) -> int:
-        return registry.concurrency.get(approach.name, 1)
+    def record(stopping: Stopping) -> None:
+        nonlocal total
+        total = most_cells(stopping, race) if race else total
+        _write_run_file(folder, {**read_run_file(folder), "stopping": asdict(stopping)})
 
-    for concurrency, approaches in groupby(sorted(registry.ready.values(), key=concurrency_of), key=concurrency_of):
-        await fill_matrix(
-            list(approaches),
-            examples,
-            folder=folder,
-            concurrency=concurrency,
-            progress=step,
-            score=score,
-            judge=judge,
-            located=located,
-            retry_errors=True,
-        )
+    def concurrency_of(name: str) -> int:
+        return registry.concurrency.get(name, 1)
+
+    opened = await open_matrix(folder, score=score, judge=judge, located=located, progress=step, retry_errors=True)
+    with opened as matrix:
+
+        async def ask(names: Sequence[str], batch: Sequence[Example]) -> list[Result]:
+            rows: list[Result] = []
+            for concurrency, group in groupby(sorted(names, key=concurrency_of), key=concurrency_of):
+                rows += await matrix.fill([registry.ready[name] for name in group], batch, concurrency=concurrency)
+            return rows
+
+        if race is None:
+            await ask(list(registry.ready), examples)
+        else:
+            highest = max(map(concurrency_of, registry.ready))
+            await ask_until_decided(ask, list(registry.ready), examples, race, concurrency=highest, record=record)
 
 
 def _write_run_file(folder: Path, values: Mapping[str, Any]) -> None:

@@ -43,7 +43,8 @@ def measure(run: Run, primary: str | None = None) -> Figures:
     metric = _metric(run, rows, primary)
     clusters = cluster_examples(run.examples)
     examples = {result.example for result in rows}
-    summaries = approach_summaries(rows, primary=metric, clusters=clusters, spread=spread)
+    anytime = run.stopping is not None
+    summaries = approach_summaries(rows, primary=metric, clusters=clusters, spread=spread, anytime=anytime)
     names = {summary.name for summary in summaries}
     newest = [result for result in run.results if result.approach in names]
     task, fields_in_language = run.about.get("task", "answer"), partial(field_table, language=_language(run))
@@ -52,7 +53,7 @@ def measure(run: Run, primary: str | None = None) -> Figures:
         n=len(examples),
         groups=len({clusters.get(example, example) for example in examples}) if clusters else None,
         approaches=tuple(summaries),
-        differences=tuple(differences(rows, primary=metric, clusters=clusters, spread=spread)),
+        differences=tuple(differences(rows, primary=metric, clusters=clusters, spread=spread, anytime=anytime)),
         use={name: _mean_use(list(by_example.values())) for name, by_example in group_by_approach(rows).items()},
         errors={
             summary.name: f"{format_count(summary.errors, 'error')}, the first: {error.message}"
@@ -61,13 +62,13 @@ def measure(run: Run, primary: str | None = None) -> Figures:
             for error in [next(row.error for row in rows if row.approach == summary.name and row.error)]
         },
         training_means={name: means for name in trainings if (means := spread.means(name, metric))},
-        failures=failures_by_approach(newest, task=task, primary=metric, clusters=clusters),
+        failures=failures_by_approach(newest, task=task, primary=metric, clusters=clusters, anytime=anytime),
         wording_caveats=tuple(_wording_caveats(run) if metric == "correct" else ()),
         warning_caveats=tuple(_warning_caveats(rows)),
         unreviewed=sum(map(is_unreviewed, run.examples)),
         unreviewed_sentence=unreviewed_sentence(run.examples),
-        tags=tuple(tag_table(rows, run.examples, primary=metric, spread=spread)),
-        wrong_tags=tuple(tag_table(rows, run.examples, primary=ASSERTED_WRONG, spread=spread)),
+        tags=tuple(tag_table(rows, run.examples, primary=metric, spread=spread, anytime=anytime)),
+        wrong_tags=tuple(tag_table(rows, run.examples, primary=ASSERTED_WRONG, spread=spread, anytime=anytime)),
         classes=_by_approach(rows, run.examples, class_table) if run.examples and task == "classify" else {},
         fields=_by_approach(rows, run.examples, fields_in_language) if run.examples and task == "extract" else {},
     )

@@ -18,6 +18,7 @@ from groundtune.workflows.caveats import cut_caveats, training_caveats
 from groundtune.workflows.figures import Figures, keep_figures
 from groundtune.workflows.fitted_sentences import prompt_sentences, threshold_sentences
 from groundtune.workflows.runs import Run
+from groundtune.workflows.stopping import stopping_sentences
 
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
 """Fields of an approach summary that a condition may name besides the scores."""
@@ -190,6 +191,7 @@ class Report(Displayed):
                 "more_examples": self.verdict.more_examples,
             },
             "unavailable": dict(self.run.missing),
+            "stopping": asdict(self.run.stopping) if self.run.stopping else None,
             "thresholds": dict(self.run.about.get("thresholds", {})),
             "prompts": dict(self.run.about.get("prompts", {})),
             "tags": [
@@ -235,6 +237,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         prefer_simpler=run.about.get("prefer_simpler", True),
     )
     caveats = (
+        *(stopping_sentences(run.stopping) if run.stopping else ()),
         *verdict.caveats,
         *figures.wording_caveats,
         *cut_caveats(summaries, run.about),

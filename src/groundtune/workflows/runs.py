@@ -18,6 +18,7 @@ from groundtune.errors import MissingError
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.types import Evidence, Example, Message, Result, Review
 from groundtune.workflows.figures import Figures, figures_key, read_figures
+from groundtune.workflows.stopping import Stopping
 from groundtune.workspace import Workspace
 
 RUN = "run.json"
@@ -41,6 +42,8 @@ class Run:
     missing: Mapping[str, str] = field(default_factory=dict)
     barred: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()
+    stopping: Stopping | None = None
+    """How far a run went that asks until it is decided; None for a run of the whole matrix."""
     figures: Figures | None = field(default=None, compare=False)
     """What was computed from the matrix earlier; None: it has to be computed."""
     key: str | None = None
@@ -102,6 +105,7 @@ def read_run(path: Path) -> Run:
         missing=metadata.get("missing", {}),
         barred=metadata.get("barred", {}),
         examples=examples,
+        stopping=Stopping.read(metadata["stopping"]) if "stopping" in metadata else None,
         figures=figures,
         key=key,
     )

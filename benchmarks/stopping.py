@@ -1,0 +1,172 @@
+"""Claim: `compare --until-decided` asks at most 40% of the full matrix where one of 6 approaches is 15 points ahead
+(n = 1,000). In at most 5% of runs an approach is dropped behind one that is not better, which a winner among equals
+requires.
+
+    python benchmarks/stopping.py [--matrices 400]
+
+Simulates matrices of 0 and 1 with a known truth and goes through them as the command does: the same batches, the
+package's own anytime-valid test, Holm over all pairs. Correlated means that half of the examples are equally hard for
+all approaches. For the price of looking, the last column says how often the test for a fixed n finds the winner on the
+full matrix. Every share has its Monte Carlo error (one standard error).
+"""
+
+import argparse
+import itertools
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common import machine, table
+from groundtune.stats.anytime import anytime_differences
+from groundtune.stats.significance import PairedSample, exact_mcnemar, holm
+from groundtune.workflows.until_decided import FEWEST, GROWTH
+
+SEED = 13
+N = 1000
+MOST_CALLS = 0.40
+MOST_FALSE = 0.05
+PER_CLUSTER = 10
+WITHIN = 0.3
+"""Correlation of the answers to two examples of one cluster."""
+RATES: dict[str, tuple[float, ...]] = {
+    "85% and five at 70%": (0.85, *[0.7] * 5),
+    "65% and five at 50%": (0.65, *[0.5] * 5),
+    "95% and five at 80%": (0.95, *[0.8] * 5),
+    "85, 82, 79, 76, 73, 70%": (0.85, 0.82, 0.79, 0.76, 0.73, 0.70),
+    "three at 85%, three at 70%": (*[0.85] * 3, *[0.7] * 3),
+    "85% and 80%": (0.85, 0.80),
+    "six at 80%": (0.8,) * 6,
+    "two at 80%": (0.8,) * 2,
+}
+
+Scores = NDArray[np.float64]
+"""Scores, shape (approaches, examples)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    calls: float
+    """Share of the full matrix."""
+    winner: int | None
+    false_drop: bool
+    """Whether any approach was dropped behind one that is truly not better."""
+    fixed_winner: int | None
+    """The approach that is measurably better than all others on the full matrix, with the test for a fixed n."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--matrices", type=int, default=400)
+    matrices, start = parser.parse_args().matrices, time.perf_counter()
+    print(machine(), flush=True)
+    rows, failed = [("truth", "calls", "decided", "wrong", "false drop", "fixed n finds", "claim")], False
+    for (what, rates), how in itertools.product(RATES.items(), ("independent", "correlated", "clusters")):
+        few = max(20, matrices // 10) if how == "clusters" else matrices
+        outcomes = list(simulate(rates, how, few))
+        row, holds = describe(rates, outcomes, claimed=how != "clusters")
+        rows.append((f"{what}, {how}", *row))
+        failed |= not holds
+    table(rows)
+    print(f"\n{'FAIL' if failed else 'PASS'}; {matrices} matrices a row, {time.perf_counter() - start:.0f} s")
+
+
+def simulate(rates: Sequence[float], how: str, matrices: int) -> Iterator[Outcome]:
+    rng = np.random.default_rng(SEED)
+    for _ in range(matrices):
+        yield race(_clustered(rng, rates) if how == "clusters" else _right(rng, rates, how), rates, how == "clusters")
+
+
+def describe(rates: Sequence[float], outcomes: Sequence[Outcome], *, claimed: bool) -> tuple[tuple[str, ...], bool]:
+    best = [place for place, rate in enumerate(rates) if rate == max(rates)]
+    equal = len(best) == len(rates)
+    calls = float(np.mean([outcome.calls for outcome in outcomes]))
+    decided = [outcome.winner is not None for outcome in outcomes]
+    wrong = [outcome.winner is not None and (len(best) > 1 or outcome.winner not in best) for outcome in outcomes]
+    dropped = [outcome.false_drop for outcome in outcomes]
+    fixed = [outcome.fixed_winner is not None for outcome in outcomes]
+    ahead = len(rates) == 6 and len(best) == 1 and max(rates) - sorted(rates)[-2] > 0.14
+    room = 2 * math.sqrt(MOST_FALSE * (1 - MOST_FALSE) / len(outcomes)) if not claimed else 0.0
+    holds = max(np.mean(wrong), np.mean(dropped)) <= MOST_FALSE + room and (not ahead or calls <= MOST_CALLS)
+    claim = "calls" if ahead else "winner" if equal else "drop"
+    shown = f"{claim}: {'PASS' if holds else 'FAIL'}" if claimed else ""
+    return (f"{calls:.0%}", *map(_share, (decided, wrong, dropped, fixed)), shown), bool(holds)
+
+
+def race(scores: Scores, rates: Sequence[float], clustered: bool) -> Outcome:
+    """Go through one matrix as the command does."""
+    remaining, asked = list(range(len(scores))), dict.fromkeys(range(len(scores)), 0)
+    pairs, n, false_drop = list(itertools.combinations(range(len(scores)), 2)), 0, False
+    while n < scores.shape[1] and len(remaining) > 1:
+        n = min(scores.shape[1], n + max(FEWEST, round(GROWTH * n)))
+        n = min(scores.shape[1], -(-n // PER_CLUSTER) * PER_CLUSTER) if clustered else n
+        asked |= dict.fromkeys(remaining, n)
+        p, signs = [], []
+        for a, b in pairs:
+            apart = scores[a, : min(asked[a], asked[b])] - scores[b, : min(asked[a], asked[b])]
+            signs.append(float(apart.sum()))
+            p.append(_p_of_clusters(apart) if clustered else _p_of_counts(*_counts(apart)))
+        for (a, b), adjusted, sign in zip(pairs, holm(p), signs, strict=True):
+            better, worse = (a, b) if sign > 0 else (b, a)
+            if adjusted < 0.05 and sign and worse in remaining:
+                remaining.remove(worse)
+                false_drop |= rates[better] <= rates[worse]
+    calls = sum(asked.values()) / scores.size
+    return Outcome(calls, remaining[0] if len(remaining) == 1 else None, false_drop, _fixed_winner(scores, pairs))
+
+
+def _fixed_winner(scores: Scores, pairs: Sequence[tuple[int, int]]) -> int | None:
+    p = [exact_mcnemar(*_counts(scores[a] - scores[b])[:2]) for a, b in pairs]
+    beaten = {
+        pair: scores[pair[0]].sum() > scores[pair[1]].sum()
+        for pair, adjusted in zip(pairs, holm(p), strict=True)
+        if adjusted < 0.05
+    }
+    wins = Counter(a if first else b for (a, b), first in beaten.items())
+    return next((place for place, count in wins.items() if count == len(scores) - 1), None)
+
+
+def _counts(apart: Scores) -> tuple[int, int, int]:
+    return int((apart > 0).sum()), int((apart < 0).sum()), apart.size
+
+
+@cache
+def _p_of_counts(wins: int, losses: int, n: int) -> float:
+    """Return the p-value; 1 for differences of under two standard errors, which never pass for a limit at all times."""
+    if (wins - losses) ** 2 < 4 * (wins + losses):
+        return 1.0
+    same = [0.0] * (n - wins - losses)
+    pair = PairedSample([1.0] * wins + [0.0] * losses + same, [0.0] * wins + [1.0] * losses + same)
+    return anytime_differences([pair])[0].p
+
+
+def _p_of_clusters(apart: Scores) -> float:
+    labels = [place // PER_CLUSTER for place in range(apart.size)]
+    return anytime_differences([PairedSample(apart, np.zeros(apart.size), labels)], largest=PER_CLUSTER)[0].p
+
+
+def _right(rng: np.random.Generator, rates: Sequence[float], how: str) -> Scores:
+    shared, separate = rng.random(N), rng.random((len(rates), N))
+    hard = np.where(rng.random(N) < (0.5 if how == "correlated" else 0.0), shared, separate)
+    return (hard < np.asarray(rates)[:, None]).astype(np.float64)
+
+
+def _clustered(rng: np.random.Generator, rates: Sequence[float]) -> Scores:
+    weight = (1 - WITHIN) / WITHIN
+    of_group = [rng.beta(rate * weight, (1 - rate) * weight, size=N // PER_CLUSTER) for rate in rates]
+    return (rng.random((len(rates), N)) < np.repeat(of_group, PER_CLUSTER, axis=1)).astype(np.float64)
+
+
+def _share(outcomes: Sequence[bool]) -> str:
+    share = float(np.mean(outcomes))
+    error = math.sqrt(max(share * (1 - share), 1 / len(outcomes)) / len(outcomes))
+    return f"{share:.1%} ± {error:.1%}"
+
+
+if __name__ == "__main__":
+    main()
