@@ -562,6 +562,16 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """The score that a number of training examples may give, by the law that was fitted to a learning curve."""
+
+    examples: int
+    score: Interval
+    gain: Interval
+    """Over the score with the examples at hand."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApproachSummary:
     """Aggregate results of one approach. Every row is an answer, an abstention or an error; none is dropped."""
 

@@ -43,6 +43,19 @@ class Workspace:
         self.runs = self.folder / "runs"
         self.cache = self.folder / "cache"
         self.fitted = self.folder / "fitted.json"
+        self.curve = self.folder / "curve"
+
+    def with_examples(self, number: int) -> "Workspace":
+        """Return the part of a learning curve with so many train examples: its models, runs and fitted values."""
+        part = Workspace(self.root)
+        part.models, part.runs = (self.curve / str(number) / name for name in ("models", "runs"))
+        part.fitted = self.curve / str(number) / "fitted.json"
+        return part
+
+    @property
+    def model_folders(self) -> list[Path]:
+        """Return every folder with trained models, those for learning curves included."""
+        return [self.models, *sorted(self.curve.glob("*/models"))]
 
     def create(self) -> None:
         """Create the folder, ignored by git, if it does not exist. Raises MissingError without write permission."""

@@ -413,7 +413,7 @@ def test_a_condition_on_an_unknown_score_is_an_error() -> None:
 KEYS = {
     "choice", "sentence", "primary", "n", "approaches", "comparisons", "verdict", "unavailable", "thresholds",
     "prompts", "unreviewed", "unreviewed_sentence", "tags", "classes", "fields", "run", "complete", "results", "html",
-    "diagnosis", "guides", "stopping",
+    "diagnosis", "guides", "stopping", "curve",
 }  # fmt: skip
 
 
@@ -486,7 +486,14 @@ async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Pat
     report = write_report(evaluate_run(read_run(folder)), folder)
     assert report.file is not None
     content = embedded(report.file, "page")
-    assert content.keys() == KEYS | {"title", "made", "task", "threshold_sentences", "prompt_sentences"}
+    assert content.keys() == KEYS | {
+        "title",
+        "made",
+        "task",
+        "threshold_sentences",
+        "prompt_sentences",
+        "curve_sentences",
+    }
     assert (content["title"], content["task"], content["made"]) == ("shop", "answer", report.run.started)
     examples = embedded(report.file, "examples")
     assert [example["id"] for example in examples] == [example.id for example in QUESTIONS]

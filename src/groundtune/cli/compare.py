@@ -1,5 +1,6 @@
 """Implement `groundtune compare`: run every approach on the same examples, and print a verdict and a table."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from groundtune.project import Project
     from groundtune.workflows.comparing import CompareProgress
     from groundtune.workflows.estimating import Estimate
+    from groundtune.workflows.learning_curve import PlannedTraining
     from groundtune.workflows.reporting import Report
 
 
@@ -35,6 +37,10 @@ def run(
             "--until-decided", help="Ask in random order, and drop each approach once it is measurably behind."
         ),
     ] = False,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="Train and ask on 25, 50 and 100% of the train split: what more would bring."),
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run instead of resuming a matching one.")] = False,
     folder: ProjectFolder = Path(),
     json: Json = False,
@@ -50,7 +56,10 @@ def run(
     conditions = [Condition.parse(text) for text in require or ()]
     with Project.open(folder) as project:
         if estimate:
-            _show_estimate(project.estimate(approaches=approach, split=split), json=json)
+            planned = project.plan_curve(approaches=approach) if curve else []
+            if not json:
+                _show_trainings(planned)
+            _show_estimate(project.estimate(approaches=approach, split=split), planned, json=json)
             return 0
         report = compare(
             project,
@@ -59,7 +68,9 @@ def run(
             primary=primary,
             budget_usd=budget_usd,
             until_decided=until_decided,
+            curve=curve,
             fresh=fresh,
+            on_curve=(lambda _: None) if json else _show_trainings,
         )
     return print_report(report, conditions, json=json)
 
@@ -72,7 +83,9 @@ def compare(
     primary: str | None = None,
     budget_usd: float | None = None,
     until_decided: bool = False,
+    curve: bool = False,
     fresh: bool = False,
+    on_curve: "Callable[[Sequence[PlannedTraining]], None]" = lambda _: None,
 ) -> "Report":
     """Compare with a progress bar that shows the cost; after an interruption, name the next command."""
     saved = ""
@@ -94,7 +107,9 @@ def compare(
                 primary=primary,
                 budget_usd=budget_usd,
                 until_decided=until_decided,
+                curve=curve,
                 fresh=fresh,
+                on_curve=on_curve,
                 progress=step,
             )
     except (KeyboardInterrupt, BudgetError) as error:
@@ -104,13 +119,29 @@ def compare(
         raise
 
 
-def _show_estimate(estimates: "list[Estimate]", *, json: bool) -> None:
+def _show_trainings(planned: "Sequence[PlannedTraining]") -> None:
+    """Print what a learning curve trains, before it does."""
+    from groundtune.tune.job import Bounds
+    from groundtune.tune.preflight.run import bounds_text
+
+    for training in planned:
+        bounds = Bounds(training.seconds, None, training.usd)
+        kept = f"{training.kept} kept" if training.kept else ""
+        to_run = f"{training.trainings} to run, at most {bounds_text(bounds)}" if training.trainings else ""
+        parts = ", ".join(filter(None, (kept, to_run)))
+        output.print_note(f"tune {training.table} on {training.examples:,} examples: {parts}")
+
+
+def _show_estimate(estimates: "list[Estimate]", planned: "Sequence[PlannedTraining]", *, json: bool) -> None:
     from groundtune.workflows.estimating import total_estimate
 
     overall = total_estimate(estimates)
     if json:
-        output.print_json({"estimates": estimates, "total": overall})
+        trainings = {"trainings": planned} if planned else {}
+        output.print_json({"estimates": estimates, "total": overall, **trainings})
         return
+    if planned:
+        output.print_note("questions below: with all examples; approaches that learn are asked again with fewer")
     output.show_table(
         ["approach", "model", "calls", "cached", "input tokens", "output tokens", "usd", "usd at most", "seconds"],
         [

@@ -37,6 +37,7 @@ from groundtune.workflows import (
     reporting,
 )
 from groundtune.workflows.estimating import Estimate
+from groundtune.workflows.learning_curve import PlannedTraining
 
 
 class Project(AsyncVerbs):
@@ -228,7 +229,9 @@ class Project(AsyncVerbs):
         primary: str | None = None,
         budget_usd: float | None = None,
         until_decided: bool = False,
+        curve: bool = False,
         fresh: bool = False,
+        on_curve: Callable[[Sequence[PlannedTraining]], None] = ignore,
         progress: Callable[[comparing.CompareProgress], None] = ignore,
     ) -> reporting.Report:
         """Run every approach (or the chosen ones) on the same examples, and return the verdict; results are on disk.
@@ -236,8 +239,10 @@ class Project(AsyncVerbs):
         approaches: names, and objects of your own with a `name` and `async answer(question) -> Answer`. scorers:
         functions (answer, example) -> score from 0 to 1, beside those of the task, and names that packages add.
         primary: the score that decides. budget_usd: stop before spending more. until_decided: ask in random order, and
-        drop each approach once it is measurably behind. fresh: start a new run instead of resuming a matching one; the
-        cache is still used. Raises BudgetError; the run so far stays readable.
+        drop each approach once it is measurably behind. curve: train and ask on 25, 50 and 100% of the train split.
+        fresh: start a new run instead of resuming a matching one; the cache is still used. on_curve: called with the
+        trainings of a learning curve before the first. Raises BudgetError; the run so far stays readable. With `curve`
+        TuneError too, when a training is rejected or fails.
         """
         return self.loop.run(
             self.acompare(
@@ -247,10 +252,16 @@ class Project(AsyncVerbs):
                 primary=primary,
                 budget_usd=budget_usd,
                 until_decided=until_decided,
+                curve=curve,
                 fresh=fresh,
+                on_curve=on_curve,
                 progress=progress,
             )
         )
+
+    def plan_curve(self, *, approaches: Sequence[str | Approach] | None = None) -> list[PlannedTraining]:
+        """Return the trainings that a learning curve of these approaches needs, and those that are kept from before."""
+        return self.loop.run(self.aplan_curve(approaches=approaches))
 
     def estimate(self, *, approaches: Sequence[str | Approach] | None = None, split: str = "test") -> list[Estimate]:
         """Estimate calls, tokens, cost and time of `compare` without asking any model.

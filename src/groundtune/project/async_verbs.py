@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from groundtune import build
 from groundtune.approaches.answering import stream_answer
 from groundtune.build.approach_registry import build_registry, calibrated_unasked
+from groundtune.build.resources import Resources
 from groundtune.build.task import score_names
 from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
@@ -43,6 +45,7 @@ from groundtune.workflows import (
     drafting,
     evaluating,
     judging,
+    learning_curve,
     reporting,
     tuning,
 )
@@ -50,6 +53,7 @@ from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.ingesting import ingest, remove_gone
+from groundtune.workflows.learning_curve import PlannedTraining
 from groundtune.workflows.stored_report import stored_report
 from groundtune.workspace import Workspace
 
@@ -289,7 +293,9 @@ class AsyncVerbs:
         primary: str | None = None,
         budget_usd: float | None = None,
         until_decided: bool = False,
+        curve: bool = False,
         fresh: bool = False,
+        on_curve: Callable[[Sequence[PlannedTraining]], None] = ignore,
         progress: Callable[[comparing.CompareProgress], None] = ignore,
     ) -> reporting.Report:
         """Run every approach (or the chosen ones) on the same examples, and return the verdict; results are on disk.
@@ -297,32 +303,78 @@ class AsyncVerbs:
         approaches: names, and objects of your own with a `name` and `async answer(question) -> Answer`. scorers:
         functions (answer, example) -> score from 0 to 1, beside those of the task, and names that packages add.
         primary: the score that decides. budget_usd: stop before spending more. until_decided: ask in random order, and
-        drop each approach once it is measurably behind. fresh: start a new run instead of resuming a matching one; the
-        cache is still used. Raises BudgetError; the run so far stays readable.
+        drop each approach once it is measurably behind. curve: train and ask on 25, 50 and 100% of the train split.
+        fresh: start a new run instead of resuming a matching one; the cache is still used. on_curve: called with the
+        trainings of a learning curve before the first. Raises BudgetError; the run so far stays readable. With `curve`
+        TuneError too, when a training is rejected or fails.
         """
         from groundtune.project.kept_advice import guide_opinions  # loads all that looks at a new folder
 
-        examples = select_split(await self._examples(), split)
+        if curve and until_decided:
+            raise UsageError("a learning curve needs every example", hint="leave out --until-decided or --curve")
+        own = approaches or self.config.compare.approaches
+        compare = partial(
+            comparing.compare,
+            config=self.config,
+            examples=select_split(await self._examples(), split),
+            split=split,
+            scorers=[*self.config.compare.scorers, *scorers],
+            primary=primary,
+            budget=build.budget(budget_usd),
+            until_decided=until_decided,
+            fresh=fresh,
+            guides=await asyncio.to_thread(guide_opinions, self.root),
+            progress=progress,
+        )
         async with self.session.resources(snapshot=True) as resources:
-            folder = await comparing.compare(
-                self.workspace,
-                self.config,
-                resources,
-                examples,
-                split=split,
-                chosen=approaches or self.config.compare.approaches,
-                scorers=[*self.config.compare.scorers, *scorers],
-                fitted=self.fitted,
-                calibration=await self._examples(),
-                primary=primary,
-                budget_usd=budget_usd,
-                until_decided=until_decided,
-                fresh=fresh,
-                guides=await asyncio.to_thread(guide_opinions, self.root),
-                progress=progress,
-            )
+            if curve:
+                folder = await self._compare_with_curve(resources, own, compare, on_curve, progress)
+            else:
+                folder = await compare(
+                    self.workspace,
+                    resources=resources,
+                    chosen=own,
+                    fitted=self.fitted,
+                    calibration=await self._examples(),
+                )
         await self.session.invalidate()  # thresholds may have been fitted
         return await asyncio.to_thread(stored_report, self.workspace, folder.name, primary=primary, what_if={})
+
+    async def _compare_with_curve(
+        self,
+        resources: Resources,
+        chosen: Sequence[str | Approach],
+        compare: Callable[..., Awaitable[Path]],
+        on_curve: Callable[[Sequence[PlannedTraining]], None],
+        progress: Callable[[comparing.CompareProgress], None],
+    ) -> Path:
+        sizes = learning_curve.curve_sizes(self.workspace, self.config, resources, await self._examples())
+        tables = learning_curve.tables_to_train(self.config, [name for name in chosen if isinstance(name, str)])
+        on_curve(await learning_curve.plan_trainings(self.config, sizes, tables))
+
+        def step(table: str, examples: int, now: TrainingStep) -> None:
+            doing = f"training on {examples:,} examples"
+            progress(comparing.CompareProgress(now.step, now.steps, table, 0.0, preparing=doing))
+
+        return await learning_curve.compare_with_curve(
+            self.config,
+            sizes,
+            tables,
+            compare,
+            chosen=chosen,
+            fitted=self.fitted,
+            trained=self.session.invalidate,
+            progress=step,
+        )
+
+    @on_project_loop
+    async def aplan_curve(self, *, approaches: Sequence[str | Approach] | None = None) -> list[PlannedTraining]:
+        """Return the trainings that a learning curve of these approaches needs, and those that are kept from before."""
+        chosen = [name for name in approaches or self.config.compare.approaches if isinstance(name, str)]
+        async with self.session.resources(snapshot=True) as resources:
+            sizes = learning_curve.curve_sizes(self.workspace, self.config, resources, await self._examples())
+            tables = learning_curve.tables_to_train(self.config, chosen)
+            return await learning_curve.plan_trainings(self.config, sizes, tables)
 
     @on_project_loop
     async def aestimate(

@@ -35,6 +35,7 @@ from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.retrieval_quality import LocatedEvidence, locate_all
 from groundtune.measure.runner import JudgeCall, open_matrix
 from groundtune.measure.scoring import Scorer
+from groundtune.models.budget import Budget
 from groundtune.models.builtin_models import model_note
 from groundtune.protocols import Approach, Generator
 from groundtune.tune.job import read_job
@@ -83,7 +84,7 @@ async def compare(
     chosen: Sequence[str | Approach] = (),
     scorers: Sequence[str | Score] = (),
     primary: str | None = None,
-    budget_usd: float | None = None,
+    budget: Budget | None = None,
     until_decided: bool = False,
     fresh: bool = False,
     guides: Sequence[Opinion] = (),
@@ -101,7 +102,7 @@ async def compare(
     require_examples(examples, split)
     added = own_scorers(scorers)
     metric = _primary_metric(config, primary, added)
-    budget = build.budget(budget_usd)
+    budget = budget or build.budget(None)
     resources = _resources_of_run(config, resources, build.caching_wrapper(workspace.cache, budget))
     named = [choice for choice in chosen if isinstance(choice, str)]
     registry = (await build_registry(config, resources, only=named if chosen else None)).select(chosen)

@@ -19,14 +19,15 @@ def trained_on(workspace: Workspace, config: Config, subject: str, *, here: Path
     the project folder or to the folder `here` inside it. Deleted files are found under their former name. Raises
     UsageError if neither the project nor any model knows the subject.
     """
-    root, all_artifacts = workspace.root, list_artifacts(workspace.models)
+    root, folders = workspace.root, workspace.model_folders
+    all_artifacts = [artifact for folder in folders for artifact in list_artifacts(folder)]
     here = here if here.is_relative_to(root) else root
     files = {path.relative_to(root).as_posix(): path for path in find_examples(root, config.examples.files)}
     artifact_ids = {artifact.id for artifact in all_artifacts if subject in artifact.seen_examples}
     known = bool(artifact_ids)
     existing = _existing_name(root, here, subject)
     names = [existing] if existing else list(_possible_names(root, here, subject))
-    artifact_ids |= {artifact.id for name in names for artifact in seen_in_training(workspace.models, name)}
+    artifact_ids |= {artifact.id for name in names for folder in folders for artifact in seen_in_training(folder, name)}
     file, sign, row = subject.partition("#")
     if sign and not existing:
         existing_file = _existing_name(root, here, file)

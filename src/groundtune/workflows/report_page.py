@@ -40,6 +40,7 @@ def write_page(report: Report, file: Path) -> Report:
         "made": run.started,
         "threshold_sentences": report.threshold_sentences,
         "prompt_sentences": report.prompt_sentences,
+        "curve_sentences": report.curve_sentences,
         "task": run.about.get("task", "answer"),
         "examples": [
             {

@@ -15,6 +15,7 @@ from groundtune.errors import UsageError
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Interval, Verdict
 from groundtune.workflows.caveats import cut_caveats, training_caveats
+from groundtune.workflows.curve_file import curve_sentences
 from groundtune.workflows.figures import Figures, keep_figures
 from groundtune.workflows.fitted_sentences import prompt_sentences, threshold_sentences
 from groundtune.workflows.runs import Run
@@ -88,6 +89,7 @@ class Report(Displayed):
             *([Line(self.guides_sentence)] if self.guides_sentence else []),
             *(Line(f"{name}: {text}", "strong") for name, text in self.figures.errors.items()),
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
+            *(Line(sentence) for sentence in self.curve_sentences),
             *(Line(sentence, "dim") for sentence in (*self.prompt_sentences, *self.threshold_sentences)),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
@@ -148,6 +150,14 @@ class Report(Displayed):
         return threshold_sentences(self.run.about.get("thresholds", {}))
 
     @property
+    def curve_sentences(self) -> list[str]:
+        """Scores by number of train examples, and what more would bring; empty without a curve of this score."""
+        curve = self.run.curve
+        if curve is None or curve.primary != self.primary:
+            return []
+        return curve_sentences(curve, {row.name: mean for row in self.approaches if (mean := _mean(row))})
+
+    @property
     def prompt_sentences(self) -> list[str]:
         """The prompt of each approach that has several, and what it was chosen by; empty when there was no choice."""
         return prompt_sentences(self.run.about.get("prompts", {}))
@@ -192,6 +202,7 @@ class Report(Displayed):
             },
             "unavailable": dict(self.run.missing),
             "stopping": asdict(self.run.stopping) if self.run.stopping else None,
+            "curve": asdict(self.run.curve) if self.run.curve else None,
             "thresholds": dict(self.run.about.get("thresholds", {})),
             "prompts": dict(self.run.about.get("prompts", {})),
             "tags": [

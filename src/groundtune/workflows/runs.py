@@ -4,6 +4,7 @@ runs/<time>/run.json        what was run, the conditions, and whether it is comp
             examples.jsonl  the examples at that time
             results.jsonl   the matrix, with passages.jsonl and judgements.jsonl beside it
             figures.json    what was computed from them, see figures.py
+            curve.json      scores by number of train examples, see curve_file.py
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from groundtune.common.format_version import check_version
 from groundtune.errors import MissingError
 from groundtune.measure.results import RESULTS, read_results
 from groundtune.types import Evidence, Example, Message, Result, Review
+from groundtune.workflows.curve_file import LearningCurve, read_curve
 from groundtune.workflows.figures import Figures, figures_key, read_figures
 from groundtune.workflows.stopping import Stopping
 from groundtune.workspace import Workspace
@@ -44,6 +46,8 @@ class Run:
     examples: Sequence[Example] = ()
     stopping: Stopping | None = None
     """How far a run went that asks until it is decided; None for a run of the whole matrix."""
+    curve: LearningCurve | None = None
+    """Scores by number of train examples; None where they were not measured."""
     figures: Figures | None = field(default=None, compare=False)
     """What was computed from the matrix earlier; None: it has to be computed."""
     key: str | None = None
@@ -106,6 +110,7 @@ def read_run(path: Path) -> Run:
         barred=metadata.get("barred", {}),
         examples=examples,
         stopping=Stopping.read(metadata["stopping"]) if "stopping" in metadata else None,
+        curve=read_curve(folder),
         figures=figures,
         key=key,
     )

@@ -172,6 +172,12 @@ def trainings(workspace: Workspace, prepared: PreparedTraining) -> Iterator[Prep
         yield replace(prepared, job=replace(job, settings=settings, folder=_new_folder(workspace, job.name)))
 
 
+def is_trained(workspace: Workspace, prepared: PreparedTraining) -> bool:
+    """Whether a finished training under the same conditions can be reused."""
+    previous = _matching_training(workspace, prepared.job, prepared.train, prepared.validation)
+    return previous is not None and (previous / ARTIFACT).exists()
+
+
 def _new_folder(workspace: Workspace, name: str) -> Path:
     return unused_folder(workspace.models / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
 
