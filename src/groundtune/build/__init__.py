@@ -3,6 +3,8 @@
 No other module chooses classes from the configuration; the classes take plain values.
 """
 
+from typing import TYPE_CHECKING
+
 from groundtune.build.approaches import (
     QUOTE_THRESHOLD,
     compose_approach,
@@ -42,6 +44,9 @@ from groundtune.build.models import (
     usd_of_vectors,
 )
 from groundtune.build.sources import configured_source, sources
+
+if TYPE_CHECKING:
+    from groundtune.models.budget import Budget as Budget
 
 __all__ = [
     "GENERATIONS",

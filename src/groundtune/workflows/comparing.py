@@ -35,7 +35,6 @@ from groundtune.measure.results import RESULTS, read_results
 from groundtune.measure.retrieval_quality import LocatedEvidence, locate_all
 from groundtune.measure.runner import JudgeCall, open_matrix
 from groundtune.measure.scoring import Scorer
-from groundtune.models.budget import Budget
 from groundtune.models.builtin_models import model_note
 from groundtune.protocols import Approach, Generator
 from groundtune.tune.job import read_job
@@ -84,7 +83,7 @@ async def compare(
     chosen: Sequence[str | Approach] = (),
     scorers: Sequence[str | Score] = (),
     primary: str | None = None,
-    budget: Budget | None = None,
+    budget: "build.Budget | None" = None,
     until_decided: bool = False,
     fresh: bool = False,
     guides: Sequence[Opinion] = (),

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from groundtune.build.approach_families import tune_table_of, tuned_tables
+from groundtune.build.approach_families import tune_table_of
 from groundtune.build.resources import Resources
+from groundtune.build.training_kinds import tuned_tables
 from groundtune.build.training_kinds.labelled_rows import first_output
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted, write_fitted

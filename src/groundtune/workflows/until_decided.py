@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from groundtune.common.support import is_cited
 from groundtune.decide.verdict import ALPHA, FEW_EXAMPLES, MAX_ERRORS, MIN_CITED, Requirements, unmet_requirements
 from groundtune.measure.approach_summaries import Clusters, approach_summaries, differences, group_by_approach
-from groundtune.measure.metrics import ASSERTED_WRONG as WRONG
+from groundtune.measure.metric_names import ASSERTED_WRONG as WRONG
 from groundtune.measure.trainings import pool_trainings
 from groundtune.stats.anytime import anytime_means
 from groundtune.stats.intervals import Sample
