@@ -74,6 +74,15 @@ def test_what_to_try_for_retrieval_depends_on_why_evidence_is_missing(missed: st
     assert wanted in text
 
 
+def test_the_best_approach_comes_first() -> None:
+    found = {name: failures("error") for name in ("unknown", "worse", "best")}
+    summaries = [
+        ApproachSummary(name, 20, mean, 0.0, 1.0, 20, 0, 0, None, None, None, None)
+        for name, mean in (("worse", 0.2), ("unknown", None), ("best", 0.9))
+    ]
+    assert [each.approach for each in diagnose(found, summaries)] == ["best", "worse", "unknown"]
+
+
 def test_approaches_with_the_same_advice_share_a_line() -> None:
     missed, wrong = failures("evidence not retrieved", "error"), failures("answer wrong", passages=False)
     lines = list(

@@ -52,8 +52,10 @@ class Diagnosis:
 def diagnose(
     failures: Mapping[str, Failures], summaries: Sequence[ApproachSummary], *, task: Task = "answer"
 ) -> tuple[Diagnosis, ...]:
-    """Return the diagnosis of each approach. summaries: say at which limits replies were cut off."""
+    """Return the diagnosis of each approach, best first. summaries: also say at which limits replies were cut off."""
     limits = {summary.name: next(iter(summary.cut), "") for summary in summaries}
+    means = {summary.name: -1.0 if summary.mean is None else summary.mean for summary in summaries}
+    best_first = sorted(failures.items(), key=lambda item: -means.get(item[0], -1.0))
     return tuple(
         Diagnosis(
             name,
@@ -71,7 +73,7 @@ def diagnose(
                 for each in found.causes
             ),
         )
-        for name, found in failures.items()
+        for name, found in best_first
     )
 
 
