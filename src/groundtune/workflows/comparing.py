@@ -301,7 +301,11 @@ async def _fill(
     spent: Callable[[], float],
     progress: Callable[[CompareProgress], None],
 ) -> None:
-    """Fill the matrix, approaches of the same concurrency together; with a race, as far as it goes."""
+    """Fill the matrix; with a race, as far as it goes.
+
+    Approaches of the same concurrency are asked together, so that models on this machine get full batches, but each
+    trained model for itself, so that there is one at work at a time.
+    """
     total = len(registry.ready) * len(examples)
     earlier = await asyncio.to_thread(read_results, folder / RESULTS)
     done = sum(row.error is None for row in earlier)
@@ -319,12 +323,15 @@ async def _fill(
     def concurrency_of(name: str) -> int:
         return registry.concurrency.get(name, 1)
 
+    def asked_with(name: str) -> tuple[int, str]:
+        return concurrency_of(name), registry.artifacts[name].id if name in registry.artifacts else ""
+
     opened = await open_matrix(folder, score=score, judge=judge, located=located, progress=step, retry_errors=True)
     with opened as matrix:
 
         async def ask(names: Sequence[str], batch: Sequence[Example]) -> list[Result]:
             rows: list[Result] = []
-            for concurrency, group in groupby(sorted(names, key=concurrency_of), key=concurrency_of):
+            for (concurrency, _), group in groupby(sorted(names, key=asked_with), key=asked_with):
                 rows += await matrix.fill([registry.ready[name] for name in group], batch, concurrency=concurrency)
             return rows
 
