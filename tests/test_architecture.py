@@ -27,7 +27,8 @@ LAYERS = (
     {"build"},
     {"workflows"},
     {"project"},
-    {"cli", "serve"},
+    {"serve"},
+    {"cli"},
 )
 """Lowest first; within a layer nothing imports a neighbour, but for the pairs below."""
 NEIGHBOURS = {
@@ -61,6 +62,7 @@ SHARED = {
 """Parts of `models` that are no backend: training, serving, its check and estimates must agree on them."""
 HEAVY = {
     *("asyncpg", "torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow", "scipy", "tomlkit"),
+    *("fastapi", "starlette", "uvicorn"),
 }
 
 

@@ -137,9 +137,10 @@ def messages(
 ) -> tuple[Message, ...]:
     """Render the messages: rules and fixed shots first, the question last, so that a shared prefix can be cached.
 
-    kind: the name of the text, `Question` or `Input`. history: the conversation before the text. example: the turns of
-    a worked example. shots: the history, input and correct reply of each. question_at: before the passages, after them,
-    or both; only `last` keeps the passages in the shared prefix.
+    kind: the name of the text, `Question` or `Input`. history: the conversation before the text; its system messages
+    follow the rules, since many chat templates take one system message, at the start. example: the turns of a worked
+    example. shots: the history, input and correct reply of each. question_at: before the passages, after them, or
+    both; only `last` keeps the passages in the shared prefix.
     """
     shot_messages = [
         message
@@ -152,7 +153,9 @@ def messages(
         blocks = [question, *blocks]
     if not blocks or question_at != "first":
         blocks = [*blocks, question]
-    return (Message("system", rules), *example, *shot_messages, *history, Message("user", "\n\n".join(blocks)))
+    system = "\n\n".join([rules, *(turn.content for turn in history if turn.role == "system")])
+    turns = [turn for turn in history if turn.role != "system"]
+    return (Message("system", system), *example, *shot_messages, *turns, Message("user", "\n\n".join(blocks)))
 
 
 def _passage(number: int, hit: Hit) -> str:

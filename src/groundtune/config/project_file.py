@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from groundtune.common.conversations import HistoryUse
 from groundtune.config.model_tables import EmbedderConfig, ModelConfig, SourceConfig, StoreConfig
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
+from groundtune.config.serve_table import ServeConfig
 from groundtune.config.toml_edit import key_lines
 from groundtune.config.tune_tables import ProviderConfig, TuneConfig
 from groundtune.config.values import (
@@ -322,6 +323,7 @@ class Config(Section):
     """Prices by model name; they override the built-in table."""
     requirements: RequirementsConfig = RequirementsConfig()
     costs: CostsConfig = CostsConfig()
+    serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="before")
     @classmethod

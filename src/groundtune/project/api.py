@@ -23,7 +23,7 @@ from groundtune.protocols import Approach
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
-from groundtune.types import Answer, AnswerEvent, Artifact, Document, Hits, Message, Task
+from groundtune.types import Answer, AnswerEvent, Artifact, Document, Hits, Message, Passage, Task
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -172,6 +172,13 @@ class Project(AsyncVerbs):
     def document(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""
         return self.loop.run(self.adocument(source))
+
+    def passage(self, passage_id: str, *, groups: Sequence[str] = ()) -> tuple[Passage, Document] | None:
+        """Return a passage of the index, with its document; None when there is none, or none that the user may read.
+
+        passage_id: as in `Citation.passage_id`. groups: access groups of the user.
+        """
+        return self.loop.run(self.apassage(passage_id, groups=groups))
 
     def check_documents(self) -> DocumentsReport:
         """Return what is worth mending in the indexed documents: versions, contradictions, what is stale or unused.
@@ -380,6 +387,13 @@ class Project(AsyncVerbs):
         return self.loop.run(self.aadopt(name, wait_seconds=wait_seconds, progress=progress))
 
     # -- use -----------------------------------------------------------------------------------------------------------
+
+    def approaches(self) -> dict[str, str | None]:
+        """Map the name of each approach to the reason why it cannot run, or to None when it can.
+
+        Approaches of packages are not built for this; the first question shows whether they can run.
+        """
+        return self.loop.run(self.aapproaches())
 
     def use(self, approach: str) -> choosing.Choice:
         """Make an approach the project's choice: write it to the project file, with the id of its trained model.

@@ -33,7 +33,19 @@ from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport, raise_errors
-from groundtune.types import Answer, AnswerEvent, Artifact, Document, Done, Example, Hits, Message, Question, Scope
+from groundtune.types import (
+    Answer,
+    AnswerEvent,
+    Artifact,
+    Document,
+    Done,
+    Example,
+    Hits,
+    Message,
+    Passage,
+    Question,
+    Scope,
+)
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -181,6 +193,19 @@ class AsyncVerbs:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""
         async with self.session.index() as opened:
             return await opened.document_by_source(source)
+
+    @on_project_loop
+    async def apassage(self, passage_id: str, *, groups: Sequence[str] = ()) -> tuple[Passage, Document] | None:
+        """Return a passage of the index, with its document; None when there is none, or none that the user may read.
+
+        passage_id: as in `Citation.passage_id`. groups: access groups of the user.
+        """
+        async with self.session.index() as opened:
+            passage = (await opened.store.read([passage_id], scope=Scope(tuple(groups)))).get(passage_id)
+            document = await opened.document(passage.document_id) if passage else None
+        if passage is None or document is None or document.text[passage.start : passage.end] != passage.text:
+            return None  # the last: an ingest is replacing the document at this moment
+        return passage, document
 
     @on_project_loop
     async def acheck_documents(self) -> DocumentsReport:
@@ -576,6 +601,17 @@ class AsyncVerbs:
         return list_artifacts(self.workspace.models)
 
     # -- use -----------------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def aapproaches(self) -> dict[str, str | None]:
+        """Map the name of each approach to the reason why it cannot run, or to None when it can.
+
+        Approaches of packages are not built for this; the first question shows whether they can run.
+        """
+        async with self.session.resources() as resources:
+            registry = await build_registry(self.config, resources)
+        reasons: dict[str, str | None] = dict.fromkeys(registry.known())
+        return reasons | registry.missing | registry.forbidden | dict.fromkeys(registry.ready)
 
     @on_project_loop
     async def ause(self, approach: str) -> choosing.Choice:

@@ -1,0 +1,61 @@
+"""Implement `groundtune serve`: run the server until it is stopped."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from groundtune.cli import output
+from groundtune.cli.options import Json, ProjectFolder
+
+
+def run(
+    *,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host", metavar="ADDRESS", help="Address to listen on.", show_default="serve.host, or 127.0.0.1"
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="N",
+            help="Port to listen on; 0: a free one.",
+            min=0,
+            max=65_535,
+            show_default="serve.port, or 8090",
+        ),
+    ] = None,
+    folder: ProjectFolder = Path(),
+    json: Json = False,
+) -> None:
+    """Serve the project's approaches over HTTP, as OpenAI's API does (/v1/chat/completions, /v1/responses).
+
+    Every approach is a model; the project's choice has the name of the project. SIGTERM and Ctrl-C let running answers
+    end first. Settings: [serve] in the project file.
+    """
+    from groundtune.errors import need
+    from groundtune.project import Project
+
+    for module in ("fastapi", "uvicorn"):
+        need(module, extra="serve")
+    from groundtune.serve.running import serve
+
+    project = Project.open(folder)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = project.config.serve.model_copy(update=given)
+    project.config = project.config.model_copy(update={"serve": settings})
+
+    def on_ready(address: str) -> None:
+        if json:
+            output.print_json({"name": project.config.name, "url": address})
+            sys.stdout.flush()
+            return
+        output.print_line(f"serving {project.config.name} on {address}")
+        output.print_note("No API key exists: every bearer token is accepted, from this machine alone.", style="dim")
+        output.next_step(f"curl {address}/v1/models")
+
+    serve(project, on_ready=on_ready)

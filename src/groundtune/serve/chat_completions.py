@@ -1,0 +1,208 @@
+"""`POST /v1/chat/completions`: answers in OpenAI's oldest protocol, streamed or whole, with the same text.
+
+The order of a stream: the role, the text, the annotations, the finish reason, the usage if it is asked for. The last
+chunk before `[DONE]` has the field `groundtune`.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from groundtune.errors import ProviderError
+from groundtune.serve.callers import From
+from groundtune.serve.client import EventStream, event_line, unless_client_leaves
+from groundtune.serve.conversation import Turn, read_conversation
+from groundtune.serve.errors import error_reply
+from groundtune.serve.models import approach_of
+from groundtune.serve.parameters import FORMAT, SAMPLING, STATELESS, TOOLS, GroundtuneOptions, Ignored, only
+from groundtune.serve.serving import Asked, By
+from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field, source_events
+from groundtune.types import Answer, AnswerEvent, Done, Reset, TextDelta, Usage
+
+DONE = "data: [DONE]\n\n"
+
+router = APIRouter(tags=["chat completions"])
+
+
+class StreamOptions(BaseModel):
+    """Options of a stream."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_usage: bool = False
+    include_obfuscation: Annotated[Any, only(False, why="streams carry nothing but the answer")] = None
+
+
+class ChatRequest(BaseModel):
+    """A request for an answer. What a parameter cannot do here is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    messages: list[Turn] = Field(min_length=1)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    groundtune: GroundtuneOptions = GroundtuneOptions()
+
+    n: Annotated[Any, only(1, why="there is one answer")] = None
+    temperature: Annotated[Any, only(why=SAMPLING)] = None
+    top_p: Annotated[Any, only(1, why=SAMPLING)] = None
+    seed: Annotated[Any, only(why=SAMPLING)] = None
+    stop: Annotated[Any, only([], "", why=SAMPLING)] = None
+    max_tokens: Annotated[Any, only(why=SAMPLING)] = None
+    max_completion_tokens: Annotated[Any, only(why=SAMPLING)] = None
+    frequency_penalty: Annotated[Any, only(0, why=SAMPLING)] = None
+    presence_penalty: Annotated[Any, only(0, why=SAMPLING)] = None
+    logit_bias: Annotated[Any, only({}, why=SAMPLING)] = None
+    logprobs: Annotated[Any, only(False, why="answers have no log-probabilities")] = None
+    top_logprobs: Annotated[Any, only(0, why="answers have no log-probabilities")] = None
+    reasoning_effort: Annotated[Any, only(why=SAMPLING)] = None
+    verbosity: Annotated[Any, only(why=SAMPLING)] = None
+    response_format: Annotated[Any, only({"type": "text"}, why=FORMAT)] = None
+    modalities: Annotated[Any, only(["text"], why="answers are text")] = None
+    audio: Annotated[Any, only(why="answers are text")] = None
+    prediction: Annotated[Any, only(why=SAMPLING)] = None
+    tools: Annotated[Any, only([], why=TOOLS)] = None
+    tool_choice: Annotated[Any, only("none", "auto", why=TOOLS)] = None
+    parallel_tool_calls: Annotated[Any, only(True, False, why=TOOLS)] = None
+    functions: Annotated[Any, only([], why=TOOLS)] = None
+    function_call: Annotated[Any, only("none", "auto", why=TOOLS)] = None
+    web_search_options: Annotated[Any, only(why=TOOLS)] = None
+    moderation: Annotated[Any, only(why="there is no moderation")] = None
+    store: Annotated[Any, only(False, why=STATELESS)] = None
+
+    user: Ignored = None
+    metadata: Ignored = None
+    safety_identifier: Ignored = None
+    prompt_cache_key: Ignored = None
+    prompt_cache_options: Ignored = None
+    prompt_cache_retention: Ignored = None
+    service_tier: Ignored = None
+
+
+@router.post("/v1/chat/completions", response_model=None)
+async def complete_chat(body: ChatRequest, request: Request, serving: By, caller: From) -> Response:
+    """Answer the last message from the documents, with checked citations."""
+    async with serving.live.lease() as project:
+        approach = await approach_of(project, body.model)
+        base = base_url(request, project.config.serve.public_url)
+    text, history = read_conversation(body.messages, param="messages")
+    asked = Asked(text, approach, history, body.groundtune.filters)
+    if body.stream:
+        events = await serving.begun(request, asked, caller)
+        wants_usage = bool(body.stream_options and body.stream_options.include_usage)
+        reply = _Reply(body.model, base, wants_usage=wants_usage, wants_sources=body.groundtune.sources)
+        return EventStream(_stream(reply, events))
+    answer = await unless_client_leaves(request, serving.answer(asked, caller))
+    return JSONResponse(_Reply(body.model, base).whole(answer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """The reply to one request, in all its forms."""
+
+    model: str
+    base: str
+    wants_usage: bool = False
+    wants_sources: bool = False
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        message = {
+            "role": "assistant",
+            "content": answer.text,
+            "refusal": None,
+            "annotations": [cited.chat_annotation() for cited in cited_passages(answer, self.base)],
+        }
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(answer)}
+        return {
+            **self._head("chat.completion"),
+            "choices": [choice],
+            "usage": chat_usage(answer.usage),
+            "groundtune": groundtune_field(answer, self.base),
+        }
+
+    def text(self, text: str) -> dict[str, Any]:
+        return self._chunk({"content": text})
+
+    def begin(self) -> dict[str, Any]:
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def end(self, answer: Answer) -> list[dict[str, Any]]:
+        """Return the chunks after the text."""
+        chunks = []
+        if self.wants_sources:
+            chunks += [{**self._empty(), "event": event} for event in source_events(answer, self.base)]
+        if annotations := [cited.chat_annotation() for cited in cited_passages(answer, self.base)]:
+            chunks.append(self._chunk({"annotations": annotations}))
+        chunks.append(self._chunk({}, finish_reason=_finish_reason(answer)))
+        if self.wants_usage:
+            chunks.append({**self._empty(), "usage": chat_usage(answer.usage)})
+        chunks[-1] = {**chunks[-1], "groundtune": groundtune_field(answer, self.base)}
+        return chunks
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+    def _empty(self) -> dict[str, Any]:
+        return {**self._head("chat.completion.chunk"), "choices": []}
+
+    def _chunk(self, delta: dict[str, Any], *, finish_reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        usage = {"usage": None} if self.wants_usage else {}
+        return {**self._head("chat.completion.chunk"), "choices": [choice], **usage}
+
+
+async def _stream(reply: _Reply, events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[str, None]:
+    """Yield the events of an answer as chunks; an error after the first text becomes an event."""
+    yield event_line(reply.begin())
+    try:
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case TextDelta():
+                        yield event_line(reply.text(event.text))
+                    case Reset():
+                        raise taken_back()
+                    case Done():
+                        for chunk in reply.end(event.answer):
+                            yield event_line(chunk)
+    except Exception as error:  # noqa: BLE001 (the reply has begun: whatever happened, the client must read it there)
+        yield event_line(error_reply(error).body)
+        return
+    yield DONE
+
+
+def taken_back() -> ProviderError:
+    """Return the error of a stream whose text turned out to be a thought, which this protocol cannot take back."""
+    return ProviderError(
+        "the text so far was a thought that the model did not mark; its streams are held back from now on",
+        kind="unreadable",
+        retryable=True,
+        hint="ask again",
+    )
+
+
+def chat_usage(usage: Usage) -> dict[str, Any] | None:
+    """Return the tokens of an answer; None when a model was asked whose server does not count them."""
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def _finish_reason(answer: Answer) -> str:
+    return "length" if answer.cut else "stop"

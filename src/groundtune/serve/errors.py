@@ -1,0 +1,152 @@
+"""Turn every error into a reply in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from groundtune.errors import (
+    AccessError,
+    BudgetError,
+    BusyError,
+    ConfigError,
+    GroundtuneError,
+    MissingError,
+    ProviderError,
+    UsageError,
+)
+
+RETRY_SECONDS = 5
+"""`Retry-After` where nothing tells how long to wait."""
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """An error as the client sees it."""
+
+    status: int
+    message: str
+    type: str = INVALID
+    code: str | None = None
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.body, self.status, headers=dict(self.headers))
+
+
+class RequestRefusedError(Exception):
+    """A request that this server does not answer."""
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.message)
+        self.reply = reply
+
+
+class ClientLeftError(Exception):
+    """The client has closed the connection; nobody reads the reply."""
+
+
+def refused(message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> Exception:
+    """Return the error for a request that cannot be answered as it is."""
+    return RequestRefusedError(ErrorReply(status, message, code=code, param=param))
+
+
+def error_reply(error: BaseException) -> ErrorReply:
+    """Return the reply to an error; one that nobody foresaw is logged, and its text stays here."""
+    match error:
+        case RequestRefusedError():
+            return error.reply
+        case TimeoutError():
+            return ErrorReply(504, "the request took longer than [serve] seconds allows", SERVER, "timeout")
+        case ProviderError():
+            return _provider_reply(error)
+        case AccessError():
+            return ErrorReply(403, _told(error), "permission_error", "access_denied")
+        case BudgetError():
+            return ErrorReply(429, _told(error), "insufficient_quota", "insufficient_quota")
+        case BusyError():
+            return ErrorReply(503, _told(error), SERVER, "busy", headers=_retry_after())
+        case MissingError() | ConfigError():
+            return ErrorReply(503, _told(error), SERVER, "not_ready", headers=_retry_after())
+        case UsageError():
+            return ErrorReply(400, _told(error))
+        case GroundtuneError():
+            return ErrorReply(500, _told(error), SERVER)
+        case _:
+            log.error("a request failed", exc_info=error)
+            return ErrorReply(500, "the server failed; its log says why", SERVER)
+
+
+def _provider_reply(error: ProviderError) -> ErrorReply:
+    """Return the reply to a failure of a model's server. A key that it refuses is ours, not that of the client."""
+    if error.kind == "rate_limit":
+        return ErrorReply(429, _told(error), "rate_limit_error", "rate_limit", headers=_retry_after())
+    return ErrorReply(504 if error.kind == "timeout" else 502, _told(error), SERVER, error.kind)
+
+
+def _retry_after(seconds: int = RETRY_SECONDS) -> dict[str, str]:
+    return {"Retry-After": str(seconds)}
+
+
+def _told(error: GroundtuneError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def invalid_request(errors: Sequence[Mapping[str, Any]]) -> ErrorReply:
+    """Return the reply to a body that does not fit, from the errors of pydantic: the first one, and how many more."""
+    first = errors[0]
+    path = [part for part in first["loc"] if part != "body"]
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or None
+    kind, message = first["type"], str(first["msg"])
+    if kind == "extra_forbidden":
+        message, code = f"unknown parameter {param!r}", "unknown_parameter"
+    elif kind == "json_invalid":
+        message, param, code = (
+            f"the body is not JSON: {first.get('ctx', {}).get('error', message)}",
+            None,
+            "invalid_json",
+        )
+    elif kind == "missing":
+        message, code = f"the parameter {param!r} is required" if param else "a body is required", "missing_parameter"
+    else:
+        message, code = f"{param}: {message}" if param else message, kind if kind.startswith("unsupported") else None
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return ErrorReply(400, message + more, code=code or "invalid_value", param=param)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Have every error of an app replied to in OpenAI's shape."""
+
+    async def on_error(_: Request, error: Exception) -> Response:
+        return error_reply(error).response()
+
+    async def on_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return ErrorReply(error.status_code, str(error.detail), headers=error.headers or {}).response()
+
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return invalid_request(error.errors()).response()
+
+    async def on_leaving(_: Request, __: Exception) -> Response:
+        return Response(status_code=499)
+
+    for kind in (GroundtuneError, RequestRefusedError, TimeoutError, Exception):
+        app.add_exception_handler(kind, on_error)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(ClientLeftError, on_leaving)

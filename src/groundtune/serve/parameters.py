@@ -1,0 +1,38 @@
+"""Say which values of OpenAI's parameters change nothing, and refuse the others. Drops none silently."""
+
+from typing import Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
+
+SAMPLING = "the models of the project file decide it, as they were compared"
+TOOLS = "tools are not supported: answers come from the project's documents"
+FORMAT = "the task of the project decides the form of answers"
+STATELESS = "nothing is stored here: send the whole conversation"
+
+
+def only(*values: Any, why: str) -> AfterValidator:
+    """Return the check of a parameter that may be left out or have one of these values, which change nothing."""
+    accepted = [None, *values]
+
+    def check(value: Any) -> Any:
+        if not any(value == each and isinstance(value, bool) is isinstance(each, bool) for each in accepted):
+            raise PydanticCustomError("unsupported_value", "this value is not supported: {why}", {"why": why})
+        return value
+
+    return AfterValidator(check)
+
+
+Ignored = Any
+"""A parameter that says something about the request, not about the answer: it is accepted and not used."""
+
+
+class GroundtuneOptions(BaseModel):
+    """What clients may ask of groundtune beyond the protocol, as `extra_body={"groundtune": {…}}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sources: bool = False
+    """Whether a stream also has an event for each cited passage, with its text, as Open WebUI shows it."""
+    filters: dict[str, str | list[str]] = {}
+    """Conditions on the metadata of documents."""

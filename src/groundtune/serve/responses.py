@@ -1,0 +1,236 @@
+"""`POST /v1/responses`: answers in OpenAI's newer protocol, streamed with its events. Stores nothing."""
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from itertools import count
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
+
+from groundtune.serve.callers import From
+from groundtune.serve.chat_completions import taken_back
+from groundtune.serve.client import EventStream, event_line, unless_client_leaves
+from groundtune.serve.conversation import Turn, read_conversation
+from groundtune.serve.errors import error_reply, refused
+from groundtune.serve.models import approach_of
+from groundtune.serve.parameters import FORMAT, SAMPLING, STATELESS, TOOLS, GroundtuneOptions, Ignored, only
+from groundtune.serve.serving import Asked, By
+from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field
+from groundtune.types import Answer, AnswerEvent, Done, Reset, TextDelta, Usage
+
+router = APIRouter(tags=["responses"])
+
+
+class InputItem(Turn):
+    """An item of the input; only messages are read."""
+
+    type: str | None = None
+    role: str = ""
+
+
+class StreamOptions(BaseModel):
+    """Options of a stream."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_obfuscation: Annotated[Any, only(False, why="streams carry nothing but the answer")] = None
+
+
+class ResponseRequest(BaseModel):
+    """A request for a response. What a parameter cannot do here is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    input: str | list[InputItem]
+    instructions: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    metadata: dict[str, str] | None = None
+    groundtune: GroundtuneOptions = GroundtuneOptions()
+
+    temperature: Annotated[Any, only(why=SAMPLING)] = None
+    top_p: Annotated[Any, only(1, why=SAMPLING)] = None
+    max_output_tokens: Annotated[Any, only(why=SAMPLING)] = None
+    reasoning: Annotated[Any, only({}, why=SAMPLING)] = None
+    top_logprobs: Annotated[Any, only(0, why="answers have no log-probabilities")] = None
+    text: Annotated[Any, only({}, {"format": {"type": "text"}}, why=FORMAT)] = None
+    tools: Annotated[Any, only([], why=TOOLS)] = None
+    tool_choice: Annotated[Any, only("none", "auto", why=TOOLS)] = None
+    parallel_tool_calls: Annotated[Any, only(True, False, why=TOOLS)] = None
+    max_tool_calls: Ignored = None
+    include: Annotated[Any, only([], why="a response has everything that there is")] = None
+    previous_response_id: Annotated[Any, only(why=STATELESS)] = None
+    conversation: Annotated[Any, only(why=STATELESS)] = None
+    store: Annotated[Any, only(False, why=STATELESS)] = None
+    background: Annotated[Any, only(False, why=STATELESS)] = None
+    prompt: Annotated[Any, only(why=STATELESS)] = None
+    truncation: Annotated[Any, only("disabled", "auto", why=SAMPLING)] = None
+    context_management: Annotated[Any, only([], why=STATELESS)] = None
+    moderation: Annotated[Any, only(why="there is no moderation")] = None
+    image: Annotated[Any, only(why="answers are text")] = None
+
+    user: Ignored = None
+    safety_identifier: Ignored = None
+    prompt_cache_key: Ignored = None
+    prompt_cache_options: Ignored = None
+    prompt_cache_retention: Ignored = None
+    service_tier: Ignored = None
+
+
+@router.post("/v1/responses", response_model=None)
+async def create_response(body: ResponseRequest, request: Request, serving: By, caller: From) -> Response:
+    """Answer the input from the documents, with checked citations."""
+    async with serving.live.lease() as project:
+        approach = await approach_of(project, body.model)
+        base = base_url(request, project.config.serve.public_url)
+    text, history = read_conversation(_turns(body.input), param="input", instructions=body.instructions)
+    asked = Asked(text, approach, history, body.groundtune.filters)
+    reply = _Reply(body, base)
+    if body.stream:
+        return EventStream(_stream(reply, await serving.begun(request, asked, caller)))
+    answer = await unless_client_leaves(request, serving.answer(asked, caller))
+    return JSONResponse(reply.finished(answer))
+
+
+def _turns(given: str | list[InputItem]) -> list[Turn]:
+    if isinstance(given, str):
+        return [Turn(role="user", content=given)]
+    if not given:
+        raise refused("the input is empty", param="input")
+    for at, item in enumerate(given):
+        if item.type not in (None, "message"):
+            message = f"input of the type {item.type!r} is not supported: only messages are read"
+            raise refused(message, param=f"input[{at}]", code="unsupported_content")
+    return list(given)
+
+
+class _Reply:
+    """The reply to one request: a response that begins empty and ends with one message."""
+
+    def __init__(self, body: ResponseRequest, base: str) -> None:
+        self.base = base
+        self.item_id = f"msg_{uuid4().hex}"
+        self._body = body
+        self._id = f"resp_{uuid4().hex}"
+        self._created = int(time.time())
+
+    def response(self, status: str, **fields: Any) -> dict[str, Any]:
+        """Return the response in a state of its life."""
+        return {
+            "id": self._id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "model": self._body.model,
+            "output": [],
+            "instructions": self._body.instructions,
+            "metadata": self._body.metadata or {},
+            "error": None,
+            "incomplete_details": None,
+            "usage": None,
+            "background": False,
+            "max_output_tokens": None,
+            "parallel_tool_calls": False,
+            "previous_response_id": None,
+            "store": False,
+            "temperature": None,
+            "text": {"format": {"type": "text"}},
+            "tool_choice": "none",
+            "tools": [],
+            "top_p": None,
+            "truncation": "disabled",
+            **fields,
+        }
+
+    def finished(self, answer: Answer) -> dict[str, Any]:
+        """Return the response with the answer; one that was cut off is incomplete."""
+        fields: dict[str, Any] = {
+            "output": [self.message(self.part(answer), status=final_status(answer))],
+            "usage": _usage(answer.usage),
+            "groundtune": groundtune_field(answer, self.base),
+        }
+        if answer.cut:
+            fields["incomplete_details"] = {"reason": "max_output_tokens"}
+        else:
+            fields["completed_at"] = int(time.time())
+        return self.response(final_status(answer), **fields)
+
+    def message(self, *parts: dict[str, Any], status: str) -> dict[str, Any]:
+        return {
+            "id": self.item_id,
+            "type": "message",
+            "role": "assistant",
+            "status": status,
+            "content": list(parts),
+        }
+
+    def part(self, answer: Answer | None = None) -> dict[str, Any]:
+        """Return the text of the message with its annotations; empty before there is an answer."""
+        text = answer.text if answer else ""
+        annotations = [cited.response_annotation() for cited in cited_passages(answer, self.base)] if answer else []
+        return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
+
+
+async def _stream(reply: _Reply, events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[str, None]:
+    """Yield the events of the protocol, numbered; an error after the first text ends them with `response.failed`."""
+    numbers = count()
+
+    def event(kind: str, **fields: Any) -> str:
+        return event_line({"type": kind, "sequence_number": next(numbers), **fields}, name=kind)
+
+    place = {"item_id": reply.item_id, "output_index": 0, "content_index": 0}
+    for kind in ("response.created", "response.in_progress"):
+        yield event(kind, response=reply.response("in_progress"))
+    yield event("response.output_item.added", output_index=0, item=reply.message(status="in_progress"))
+    yield event("response.content_part.added", **place, part=reply.part())
+    try:
+        async with aclosing(events):
+            async for each in events:
+                match each:
+                    case TextDelta():
+                        yield event("response.output_text.delta", **place, delta=each.text, logprobs=[])
+                    case Reset():
+                        raise taken_back()
+                    case Done():
+                        for kind, fields in _ending(reply, each.answer, place):
+                            yield event(kind, **fields)
+    except Exception as error:  # noqa: BLE001 (the reply has begun: whatever happened, the client must read it there)
+        told = {"code": "server_error", "message": error_reply(error).message}
+        yield event("response.failed", response=reply.response("failed", error=told))
+
+
+def _ending(reply: _Reply, answer: Answer, place: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the events after the text, with their fields."""
+    part = reply.part(answer)
+    for index, annotation in enumerate(part["annotations"]):
+        fields = {**place, "annotation_index": index, "annotation": annotation}
+        yield "response.output_text.annotation.added", fields
+    yield "response.output_text.done", {**place, "text": answer.text, "logprobs": []}
+    yield "response.content_part.done", {**place, "part": part}
+    status = final_status(answer)
+    yield "response.output_item.done", {"output_index": 0, "item": reply.message(part, status=status)}
+    yield f"response.{status}", {"response": reply.finished(answer)}
+
+
+def final_status(answer: Answer) -> str:
+    """Return the state in which the response of an answer ends."""
+    return "incomplete" if answer.cut else "completed"
+
+
+def _usage(usage: Usage) -> dict[str, Any] | None:
+    """Return the tokens of an answer; None when unknown. The protocol has no unknown details: these are 0 then, and
+    None in `groundtune.usage`."""
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": 0},
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

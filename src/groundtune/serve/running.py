@@ -1,0 +1,81 @@
+"""Run the application: bind the socket, serve until a signal, let streams end. Knows no endpoint."""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from groundtune.errors import UsageError
+from groundtune.project import Project
+from groundtune.serve.app import create_app
+
+GRACE_SECONDS = 9
+"""How long requests may go on after SIGTERM. With the seconds that the project takes to close, less than 20."""
+BACKLOG = 2048
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(project: Project, *, on_ready: Callable[[str], None]) -> None:
+    """Serve a project on the host and port of its settings until SIGINT or SIGTERM, and close it.
+
+    on_ready: called with the address once requests are accepted. Raises UsageError when it cannot listen there.
+    """
+    server, listening = make_server(project, on_ready=on_ready)
+    server.run(sockets=[listening])
+
+
+def make_server(project: Project, *, on_ready: Callable[[str], None]) -> tuple[uvicorn.Server, socket.socket]:
+    """Return the server of a project and the socket to run it on. Arguments and errors are those of `serve`."""
+    settings = project.config.serve
+    if not is_loopback(settings.host):
+        raise UsageError(
+            f"{settings.host} is reached from other machines, and there is no access control yet",
+            hint="listen on 127.0.0.1",
+        )
+    listening = _listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        create_app(project),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # an address that a header claims is not one to trust
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        lifespan="on",
+    )
+    return _Server(config, lambda: on_ready(_address(listening, settings.host))), listening
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        hint = "choose another --port, or 0 for a free one"
+        raise UsageError(f"cannot listen on {host}, port {port}: {reason}", hint=hint) from None
+
+
+def _address(listening: socket.socket, host: str) -> str:
+    port = listening.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

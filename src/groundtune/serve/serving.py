@@ -1,0 +1,118 @@
+"""Ask the project for one request: within its turn, its time, and as long as its client stays. Formats nothing."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from groundtune.project import Project
+from groundtune.serve.admission import Admission
+from groundtune.serve.callers import Caller
+from groundtune.serve.client import unless_client_leaves
+from groundtune.serve.live_project import LiveProject
+from groundtune.types import Answer, AnswerEvent, Done, Message, TextDelta
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as a client asks it."""
+
+    text: str
+    approach: str | None = None
+    """None: the project's choice."""
+    history: tuple[Message, ...] = ()
+    filters: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+
+
+class Serving:
+    """What all requests share: the project, and the limits on what is done at once."""
+
+    def __init__(self, live: LiveProject, admission: Admission) -> None:
+        self.live = live
+        self._admission = admission
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Project]:
+        """Use the project when it is the request's turn. Raises RequestRefusedError when too many wait."""
+        async with self._admission.slot(), self.live.lease() as project:
+            yield project
+
+    async def answer(self, asked: Asked, caller: Caller) -> Answer:
+        """Return the whole answer. Raises TimeoutError, and what `Project.aask` raises."""
+        async with asyncio.timeout(self._seconds), self.turn() as project:
+            return await project.aask(
+                asked.text,
+                approach=asked.approach,
+                groups=caller.groups,
+                filters=asked.filters,
+                history=asked.history,
+            )
+
+    async def begun(self, request: Request, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
+        """Return the events of an answer once its first text is there.
+
+        What fails before that is raised here, so that the client gets the status of the failure instead of a stream
+        that breaks. Raises ClientLeftError, TimeoutError, and what `Project.astream` raises.
+        """
+        events = self._events(asked, caller)
+        try:
+            first = await unless_client_leaves(request, _up_to_text(events))
+        except BaseException:
+            await events.aclose()
+            raise
+        return _continued(first, events)
+
+    async def _events(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the events of an answer. The time limit is that of each wait: a timeout belongs to one task alone."""
+        end = asyncio.get_running_loop().time() + self._seconds
+        async with self.turn() as project:
+            stream = project.astream(
+                asked.text,
+                approach=asked.approach,
+                groups=caller.groups,
+                filters=asked.filters,
+                history=asked.history,
+            )
+            async with aclosing(stream):
+                while True:
+                    try:
+                        yield await asyncio.wait_for(anext(stream), end - asyncio.get_running_loop().time())
+                    except StopAsyncIteration:
+                        return
+
+    @property
+    def _seconds(self) -> float:
+        return self.live.project.config.serve.seconds
+
+
+async def _up_to_text(events: AsyncGenerator[AnswerEvent, None]) -> list[AnswerEvent]:
+    first: list[AnswerEvent] = []
+    async for event in events:
+        first.append(event)
+        if isinstance(event, TextDelta | Done):
+            break
+    return first
+
+
+async def _continued(
+    first: list[AnswerEvent], rest: AsyncGenerator[AnswerEvent, None]
+) -> AsyncGenerator[AnswerEvent, None]:
+    async with aclosing(rest):
+        for event in first:
+            yield event
+        async for event in rest:
+            yield event
+
+
+def serving_of(request: Request) -> Serving:
+    """Return what the requests of an app share."""
+    serving = request.app.state.serving
+    assert isinstance(serving, Serving)
+    return serving
+
+
+By = Annotated[Serving, Depends(serving_of)]
+"""Parameter of an endpoint: what all requests share."""

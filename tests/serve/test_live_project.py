@@ -1,0 +1,53 @@
+"""A server follows what other processes do to its project."""
+
+from pathlib import Path
+
+import httpx2
+
+from groundtune import Project
+from groundtune.config import PROJECT_FILE
+from groundtune.models.local_embedder import BundledEmbedder
+from tests.serve.conftest import Running, Serve
+
+
+def approach_of(server: Running) -> str:
+    messages = [{"role": "user", "content": "When is a refund paid?"}]
+    reply = server.client().chat.completions.create(model="acme", messages=messages)  # type: ignore[arg-type]
+    return str(reply.groundtune["approach"])  # type: ignore[attr-defined]
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    file = folder / PROJECT_FILE
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
+def test_use_and_ingest_elsewhere_take_effect_at_once(serve: Serve, embedder: BundledEmbedder) -> None:
+    server = serve()
+    assert approach_of(server) == "quote-hybrid"
+    (server.project.root / "docs/bikes.md").write_text("# Bikes\n\nA bike weighs nine kilograms.\n", encoding="utf-8")
+    with Project.open(server.project.root) as other:
+        other.session.embedder = embedder
+        other.use("quote-bm25")
+        other.ingest()
+    assert approach_of(server) == "quote-bm25"
+    hits = httpx2.post(f"{server.url}/api/search", json={"query": "bike"}).json()["hits"]
+    assert hits[0]["source"] == "docs/bikes.md"
+
+
+def test_a_broken_project_file_changes_nothing_and_is_told(serve: Serve) -> None:
+    server = serve()
+    edit(server.project.root, 'name = "acme"', 'name = "acme"\ntask = "sing"')
+    assert approach_of(server) == "quote-hybrid"
+    ready = httpx2.get(f"{server.url}/readyz")
+    assert ready.status_code == 200
+    assert "task" in ready.json()["project_file"]
+    edit(server.project.root, 'task = "sing"', "")
+    assert "project_file" not in httpx2.get(f"{server.url}/readyz").json()
+
+
+def test_a_project_without_index_is_not_ready(serve: Serve) -> None:
+    server = serve()
+    (server.project.workspace.index / "manifest.json").unlink()
+    ready = httpx2.get(f"{server.url}/readyz")
+    assert ready.status_code == 503
+    assert "ingest" in ready.json()["reason"]
