@@ -34,14 +34,16 @@ def run(
 ) -> None:
     """Serve the project's approaches over HTTP, as OpenAI's API does (/v1/chat/completions, /v1/responses).
 
-    Every approach is a model; the project's choice has the name of the project. SIGTERM and Ctrl-C let running answers
-    end first. Settings: [serve] in the project file.
+    Every approach is a model; the project's choice has the name of the project. On 127.0.0.1 it needs no key until one
+    is made with groundtune keys; elsewhere it does not start without one. SIGTERM and Ctrl-C let running answers end
+    first. Settings: [serve] in the project file.
     """
     from groundtune.errors import need
     from groundtune.project import Project
 
     for module in ("fastapi", "uvicorn"):
         need(module, extra="serve")
+    from groundtune.serve.keys import KeyFile
     from groundtune.serve.running import serve
 
     project = Project.open(folder)
@@ -55,7 +57,10 @@ def run(
             sys.stdout.flush()
             return
         output.print_line(f"serving {project.config.name} on {address}")
-        output.print_note("No API key exists: every bearer token is accepted, from this machine alone.", style="dim")
+        if not KeyFile(project.workspace).all():
+            output.print_note(
+                "No API key exists: every bearer token is accepted, from this machine alone.", style="dim"
+            )
         output.next_step(f"curl {address}/v1/models")
 
     serve(project, on_ready=on_ready)

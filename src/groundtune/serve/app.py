@@ -6,22 +6,30 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from groundtune.project import Project
-from groundtune.serve import asking, chat_completions, health, models, responses
+from groundtune.serve import asking, chat_completions, health, models, pages, passages, responses, sign_in
 from groundtune.serve.admission import Admission
+from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
+from groundtune.serve.keys import KeyFile
 from groundtune.serve.live_project import LiveProject
+from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import Serving
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
+"""Host names under which this machine reaches itself."""
 BODY_BYTES = 4_000_000
 """Largest body of a request."""
 
 
-def create_app(project: Project) -> FastAPI:
-    """Return the application that serves a project, and closes it at its end."""
+def create_app(project: Project, *, open_: bool) -> FastAPI:
+    """Return the application that serves a project, and closes it at its end.
+
+    open_: whether everybody is let in while no key was ever made; only where nobody else reaches it.
+    """
     serve = project.config.serve
     serving = Serving(LiveProject(project), Admission(running=serve.running, waiting=serve.waiting))
 
@@ -31,16 +39,26 @@ def create_app(project: Project) -> FastAPI:
         await serving.live.close()
 
     app = FastAPI(
-        title=f"groundtune: {project.config.name}",
+        title="groundtune",
         version=version("groundtune"),
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
     )
     app.state.serving = serving
-    for part in (models, chat_completions, responses, asking, health):
+    app.state.doors = Doors(KeyFile(project.workspace), serve, open_=open_)
+    for part in (models, chat_completions, responses, asking, health, pages, passages, sign_in):
         app.include_router(part.router)
     add_error_handlers(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK_NAMES, serve.host], www_redirect=False)
+    if serve.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=serve.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    hosts = allowed_hosts(serve, LOOPBACK_NAMES)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+    app.add_middleware(SecurityHeaders)
     return app

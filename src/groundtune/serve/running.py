@@ -9,6 +9,7 @@ import uvicorn
 from groundtune.errors import UsageError
 from groundtune.project import Project
 from groundtune.serve.app import create_app
+from groundtune.serve.keys import KeyFile
 
 GRACE_SECONDS = 9
 """How long requests may go on after SIGTERM. With the seconds that the project takes to close, less than 20."""
@@ -35,14 +36,12 @@ def serve(project: Project, *, on_ready: Callable[[str], None]) -> None:
 def make_server(project: Project, *, on_ready: Callable[[str], None]) -> tuple[uvicorn.Server, socket.socket]:
     """Return the server of a project and the socket to run it on. Arguments and errors are those of `serve`."""
     settings = project.config.serve
-    if not is_loopback(settings.host):
-        raise UsageError(
-            f"{settings.host} is reached from other machines, and there is no access control yet",
-            hint="listen on 127.0.0.1",
-        )
+    is_open = is_loopback(settings.host)
+    if not is_open:
+        _check_reachable(project)
     listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(
-        create_app(project),
+        create_app(project, open_=is_open),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -51,6 +50,21 @@ def make_server(project: Project, *, on_ready: Callable[[str], None]) -> tuple[u
         lifespan="on",
     )
     return _Server(config, lambda: on_ready(_address(listening, settings.host))), listening
+
+
+def _check_reachable(project: Project) -> None:
+    """Raise UsageError when other machines would reach a server that is not ready for them."""
+    settings = project.config.serve
+    if not KeyFile(project.workspace).all():
+        raise UsageError(
+            f"{settings.host} is reached from other machines, and no API key exists",
+            hint="groundtune keys create NAME, or listen on 127.0.0.1",
+        )
+    if not (settings.hosts or settings.public_url):
+        raise UsageError(
+            f"{settings.host} is reached from other machines, and nothing says under which host name",
+            hint='write [serve] public_url = "https://answers.example.com", or hosts = ["answers.example.com"]',
+        )
 
 
 class _Server(uvicorn.Server):

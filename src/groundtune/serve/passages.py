@@ -1,0 +1,69 @@
+"""`GET /passages/ID`: the page that shows a cited passage in its document, for those who may read it."""
+
+import html
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from groundtune.display.answers import place
+from groundtune.serve.callers import caller_of
+from groundtune.serve.errors import RequestRefusedError, refused
+from groundtune.serve.pages import page
+from groundtune.serve.serving import By
+from groundtune.serve.sign_in import sign_in_page
+from groundtune.types import Document, Passage
+
+SHOWN = 100_000
+"""Characters of the document that are shown before the passage and after it."""
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/passages/{passage_id}", response_model=None)
+async def show_passage(passage_id: str, request: Request, serving: By) -> Response:
+    """Show a passage in its document. The same 404 whether it does not exist or the caller may not read it."""
+    try:
+        caller = caller_of(request)
+    except RequestRefusedError as error:
+        if error.reply.status != 401:
+            raise
+        return sign_in_page(next_=f"/passages/{quote(passage_id)}")
+    async with serving.live.lease() as project:
+        found = await project.apassage(passage_id, groups=caller.groups)
+        name = project.config.name
+    if found is None:
+        raise refused("there is no such passage, or you may not read it", status=404)
+    passage, document = found
+    return page(
+        "passage.html",
+        name=name,
+        title=document.title or document.source,
+        place=place(passage.source, passage.heading, passage.page),
+        raw={"text": passage_html(passage, document)},
+    )
+
+
+def passage_html(passage: Passage, document: Document) -> str:
+    """Return the text of the document as HTML: the passage marked by its offsets, a line where each page begins."""
+    first, last = max(0, passage.start - SHOWN), min(len(document.text), passage.end + SHOWN)
+    before = _with_pages(document, first, passage.start)
+    marked = _with_pages(document, passage.start, passage.end)
+    after = _with_pages(document, passage.end, last)
+    mark = f'<mark id="passage" tabindex="-1" autofocus>{marked}</mark>'
+    return _left_out(first) + before + mark + after + _left_out(len(document.text) - last)
+
+
+def _with_pages(document: Document, start: int, end: int) -> str:
+    """Return a piece of the text, escaped, with a line where each of its pages begins."""
+    pieces, position = [], start
+    for number, offset in enumerate(document.pages, start=1):
+        if start <= offset < end:
+            pieces.append(html.escape(document.text[position:offset]))
+            pieces.append(f'<span class="page">page {number}</span>')
+            position = offset
+    return "".join([*pieces, html.escape(document.text[position:end])])
+
+
+def _left_out(characters: int) -> str:
+    return f'<span class="left-out">… {characters:,} characters left out …</span>' if characters > 0 else ""

@@ -1,0 +1,50 @@
+"""`POST /session`: let a browser in with an API key, which it then sends as a cookie that no script can read."""
+
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from groundtune.serve.callers import COOKIE, Doors
+from groundtune.serve.errors import RequestRefusedError
+from groundtune.serve.pages import page
+
+SESSION_SECONDS = 12 * 3600
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.post("/session", response_model=None)
+async def sign_in(request: Request) -> Response:
+    """Check the key of the form, keep it as a cookie, and go on to the page that was asked for."""
+    form = parse_qs((await request.body()).decode("utf-8", "replace"))
+    key, next_ = form.get("key", [""])[0].strip(), local_path(form.get("next", ["/"])[0])
+    doors: Doors = request.app.state.doors
+    try:
+        doors.admit_key(request, key)
+    except RequestRefusedError as error:
+        return sign_in_page(next_=next_, problem=error.reply.message, status=error.reply.status)
+    response = RedirectResponse(next_, status_code=303)
+    cookie = {"max_age": SESSION_SECONDS, "httponly": True, "secure": doors.behind_https}
+    response.set_cookie(COOKIE, key, samesite="lax", **cookie)
+    return response
+
+
+@router.post("/session/end", response_model=None)
+async def sign_out() -> Response:
+    """Forget the key of the browser."""
+    response = RedirectResponse("/", status_code=303)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+def sign_in_page(*, next_: str, problem: str = "", status: int = 401) -> Response:
+    """Return the page that asks for a key. next_: the page to go on to."""
+    raw = {"problem": '<p class="problem" role="alert">The key is not valid.</p>' if problem else ""}
+    return page("sign_in.html", status=status, raw=raw, next=next_)
+
+
+def local_path(path: str) -> str:
+    """Return a path on this server; the start page instead of an address elsewhere."""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_local else "/"
