@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from openai import OpenAI
 
@@ -22,6 +23,7 @@ FILES = {
 RULES = '[[documents.access]]\ninclude = ["docs/secret/**"]\ngroups = ["hr"]\n'
 QUESTION = "When is a refund paid?"
 FIRST, SECOND = "A refund is paid within 30 days of delivery [1].", "Carriage is not refunded [1]."
+HTTP = httpx2.Client(timeout=60)
 ANSWER = f"{FIRST} {SECOND} So it is said there."
 
 
@@ -41,7 +43,7 @@ def script(body: Mapping[str, Any]) -> Reply:
     """Reply by what is asked."""
     asked = body["messages"][-1]["content"]
     if "slowly" in asked:
-        return Reply(pieces=[f"{FIRST} {SECOND} "] * 400, piece_seconds=0.01)
+        return Reply(pieces=[f"{FIRST} {SECOND} "] * 400, piece_seconds=0.2)
     if "break" in asked:
         return Reply(ANSWER, broken_stream_after=20)
     if "fail" in asked:

@@ -17,7 +17,7 @@ from groundtune.serve.keys import KeyFile
 from groundtune.serve.running import make_server
 from groundtune.serve.sign_in import local_path
 from groundtune.workspace import Workspace
-from tests.serve.conftest import QUESTION, Running, running, write_project
+from tests.serve.conftest import HTTP, QUESTION, Running, running, write_project
 
 SECRET_QUESTION = "Where does the pay band of grade nine end?"
 PROXY = '[serve]\nproxies = ["127.0.0.0/8"]\norigins = ["https://chat.example.com"]\n'
@@ -47,7 +47,7 @@ def chat(server: Running, key: str, question: str = QUESTION) -> Any:
 
 
 def search(server: Running, query: str, **headers: str) -> httpx2.Response:
-    return httpx2.post(f"{server.url}/api/search", json={"query": query}, headers=headers)
+    return HTTP.post(f"{server.url}/api/search", json={"query": query}, headers=headers)
 
 
 def test_without_any_key_every_token_is_accepted(quotes: Running) -> None:
@@ -62,12 +62,12 @@ def test_a_wrong_key_is_refused_once_there_is_one(closed: tuple[Running, str, st
         chat(server, "gt-wrong")
     assert caught.value.code == "invalid_api_key"
     for path in ("/v1/models", "/v1/models/acme", "/passages/x"):
-        assert httpx2.get(server.url + path).status_code == 401, path
+        assert HTTP.get(server.url + path).status_code == 401, path
     for path in ("/v1/chat/completions", "/v1/responses", "/api/ask", "/api/search"):
         body = {"model": "acme", "messages": [], "input": "x", "question": "x", "query": "x"}
-        assert httpx2.post(server.url + path, json=body).status_code in (400, 401), path
+        assert HTTP.post(server.url + path, json=body).status_code in (400, 401), path
     assert search(server, "refund").status_code == 401
-    assert httpx2.get(f"{server.url}/healthz").status_code == 200
+    assert HTTP.get(f"{server.url}/healthz").status_code == 200
 
 
 def test_the_groups_of_a_key_decide_what_it_reads(closed: tuple[Running, str, str]) -> None:
@@ -77,7 +77,7 @@ def test_the_groups_of_a_key_decide_what_it_reads(closed: tuple[Running, str, st
     hits = search(server, "pay band", authorization=f"Bearer {hr}").json()["hits"]
     (secret,) = [hit for hit in hits if hit["source"].startswith("docs/secret")]
     for key, status in ((plain, 404), (hr, 200)):
-        page = httpx2.get(secret["url"], headers={"authorization": f"Bearer {key}"})
+        page = HTTP.get(secret["url"], headers={"authorization": f"Bearer {key}"})
         assert page.status_code == status
         assert ("91,000" in page.text) is (status == 200)
 
@@ -111,7 +111,7 @@ def test_a_trusted_proxy_names_the_user(proxied: Running) -> None:
     assert "91,000" in hits.text
     assert "91,000" not in search(proxied, "pay band", **{"x-groundtune-groups": "staff"}).text
     assert "91,000" not in search(proxied, "pay band").text
-    twice = httpx2.post(
+    twice = HTTP.post(
         f"{proxied.url}/api/search",
         json={"query": "x"},
         headers=[("x-groundtune-groups", "hr"), ("x-groundtune-groups", "staff")],
@@ -137,7 +137,7 @@ def test_pages_of_other_sites_send_nothing(proxied: Running, quotes: Running) ->
 
 def test_every_reply_has_security_headers(quotes: Running) -> None:
     for path in ("/healthz", "/v1/models", "/nothing"):
-        headers = httpx2.get(quotes.url + path).headers
+        headers = HTTP.get(quotes.url + path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -148,7 +148,7 @@ def test_a_browser_signs_in_with_a_key(closed: tuple[Running, str, str]) -> None
     server, _, hr = closed
     hits = search(server, "pay band", authorization=f"Bearer {hr}").json()["hits"]
     path = next(hit["url"] for hit in hits if hit["source"].startswith("docs/secret")).removeprefix(server.url)
-    with httpx2.Client(base_url=server.url) as browser:
+    with httpx2.Client(base_url=server.url, timeout=60) as browser:
         form = browser.get(path)
         assert form.status_code == 401
         assert f'value="{path}"' in form.text

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import httpx2
-
 from groundtune import Project
 from groundtune.config import PROJECT_FILE
 from groundtune.models.local_embedder import BundledEmbedder
-from tests.serve.conftest import Running, Serve
+from tests.serve.conftest import HTTP, Running, Serve
 
 
 def approach_of(server: Running) -> str:
@@ -30,7 +28,7 @@ def test_use_and_ingest_elsewhere_take_effect_at_once(serve: Serve, embedder: Bu
         other.use("quote-bm25")
         other.ingest()
     assert approach_of(server) == "quote-bm25"
-    hits = httpx2.post(f"{server.url}/api/search", json={"query": "bike"}).json()["hits"]
+    hits = HTTP.post(f"{server.url}/api/search", json={"query": "bike"}).json()["hits"]
     assert hits[0]["source"] == "docs/bikes.md"
 
 
@@ -38,16 +36,16 @@ def test_a_broken_project_file_changes_nothing_and_is_told(serve: Serve) -> None
     server = serve()
     edit(server.project.root, 'name = "acme"', 'name = "acme"\ntask = "sing"')
     assert approach_of(server) == "quote-hybrid"
-    ready = httpx2.get(f"{server.url}/readyz")
+    ready = HTTP.get(f"{server.url}/readyz")
     assert ready.status_code == 200
     assert "task" in ready.json()["project_file"]
     edit(server.project.root, 'task = "sing"', "")
-    assert "project_file" not in httpx2.get(f"{server.url}/readyz").json()
+    assert "project_file" not in HTTP.get(f"{server.url}/readyz").json()
 
 
 def test_a_project_without_index_is_not_ready(serve: Serve) -> None:
     server = serve()
     (server.project.workspace.index / "manifest.json").unlink()
-    ready = httpx2.get(f"{server.url}/readyz")
+    ready = HTTP.get(f"{server.url}/readyz")
     assert ready.status_code == 503
     assert "ingest" in ready.json()["reason"]

@@ -3,14 +3,13 @@
 import html
 import re
 
-import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from groundtune.serve.passages import SHOWN, passage_html
 from groundtune.types import Document, Passage
-from tests.serve.conftest import Running
+from tests.serve.conftest import HTTP, Running
 
 TAG = re.compile(r"<[^>]*>")
 
@@ -44,17 +43,17 @@ def test_pages_and_left_out_text_are_told() -> None:
 def test_a_link_of_a_citation_leads_to_its_passage(quotes: Running) -> None:
     reply = quotes.client().responses.create(model="acme", input="When is a refund paid?")
     url = reply.output[0].content[0].annotations[0].url  # type: ignore[union-attr]
-    page = httpx2.get(url)
+    page = HTTP.get(url)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert re.search(r"<mark [^>]*>A refund is paid within 30 days of delivery.", page.text)
     for asset in re.findall(r'href="(/assets/[^"]+)"', page.text):
-        assert httpx2.get(quotes.url + asset).status_code == 200
+        assert HTTP.get(quotes.url + asset).status_code == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/passages/none", "/passages/..%2F..%2Fetc", "/assets/keys.json", "/assets/..%2Fapp.py"]
 )
 def test_nothing_else_is_shown(quotes: Running, path: str) -> None:
-    assert httpx2.get(quotes.url + path).status_code == 404
+    assert HTTP.get(quotes.url + path).status_code == 404

@@ -21,7 +21,7 @@ from groundtune.serve.admission import Admission
 from groundtune.serve.errors import RequestRefusedError
 from groundtune.serve.running import make_server
 from groundtune.testing.scripted_server import Reply, ScriptedServer
-from tests.serve.conftest import ANSWER, FIRST, Running, Serve, model_table, script, write_project
+from tests.serve.conftest import ANSWER, FIRST, HTTP, Running, Serve, model_table, script, write_project
 
 ONE_AT_A_TIME = "[serve]\nrunning = 1\nwaiting = 0\n"
 
@@ -58,7 +58,7 @@ def test_a_client_that_leaves_gives_its_place_free(serve: Serve) -> None:
     for stream in (False, True):
         with pytest.raises(APITimeoutError):
             ask(server, "stall, please", timeout=1, stream=stream)
-        wait_until(lambda: httpx2.post(f"{server.url}/api/search", json={"query": "refund"}).status_code == 200)
+        wait_until(lambda: HTTP.post(f"{server.url}/api/search", json={"query": "refund"}).status_code == 200)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -114,7 +114,7 @@ def test_sigterm_lets_streams_end(tmp_path: Path, embedder: BundledEmbedder) -> 
         ) as process:
             assert process.stdout is not None
             url = re.findall(r"http\S+", process.stdout.readline())[0]
-            assert httpx2.get(f"{url}/healthz").status_code == 200
+            assert HTTP.get(f"{url}/healthz").status_code == 200
             text: list[str] = []
             body = {"model": "acme", "stream": True, "messages": [{"role": "user", "content": "When?"}]}
             with httpx2.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as stream:

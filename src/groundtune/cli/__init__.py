@@ -27,6 +27,7 @@ VERBS = {
     "report": "Show the verdict of a run in the terminal, as JSON or as HTML.",
     "costs": "Show what each approach costs, and where the lines cross.",
     "serve": "Serve the approaches over HTTP, as OpenAI's API does.",
+    "audit": "Show, export or verify the records of served answers.",
     "keys": "Create, list and revoke the API keys of the server.",
     "use": "Make an approach the project's choice, which ask then uses.",
     "judge": "Measure how well the LLM judge agrees with human labels.",

@@ -58,6 +58,10 @@ class ServeConfig(Section):
     """Header with the access groups of the user, separated by commas."""
     user_header: Header = "X-Groundtune-User"
     """Header with the name of the user."""
+    audit: bool = True
+    """Whether every answer is recorded."""
+    audit_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Records that are older are deleted; None: none is."""
     running: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Requests that are worked on at once."""
     waiting: Annotated[int, Field(ge=0, le=100_000)] = 64

@@ -180,6 +180,10 @@ class Project(AsyncVerbs):
         """
         return self.loop.run(self.apassage(passage_id, groups=groups))
 
+    def index_version(self) -> str | None:
+        """Return the name of the state of the index, such as `g-1f3a@57`: no two share it. None without one."""
+        return self.loop.run(self.aindex_version())
+
     def check_documents(self) -> DocumentsReport:
         """Return what is worth mending in the indexed documents: versions, contradictions, what is stale or unused.
 

@@ -208,6 +208,15 @@ class AsyncVerbs:
         return passage, document
 
     @on_project_loop
+    async def aindex_version(self) -> str | None:
+        """Return the name of the state of the index, such as `g-1f3a@57`: no two share it. None without one."""
+        try:
+            async with self.session.index() as opened:
+                return await opened.generation.version()
+        except MissingError:
+            return None
+
+    @on_project_loop
     async def acheck_documents(self) -> DocumentsReport:
         """Return what is worth mending in the indexed documents: versions, contradictions, what is stale or unused.
 

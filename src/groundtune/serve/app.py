@@ -10,8 +10,21 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from groundtune.project import Project
-from groundtune.serve import asking, chat_completions, health, models, pages, passages, responses, sign_in
+from groundtune.serve import (
+    asking,
+    chat_completions,
+    feedback,
+    health,
+    models,
+    pages,
+    passages,
+    responses,
+    sign_in,
+    start_page,
+)
 from groundtune.serve.admission import Admission
+from groundtune.serve.audit_log import AuditLog
+from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
 from groundtune.serve.keys import KeyFile
@@ -19,6 +32,10 @@ from groundtune.serve.live_project import LiveProject
 from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import Serving
 
+PARTS = (
+    models, chat_completions, responses, asking, feedback, health, start_page, pages, passages, sign_in,
+)  # fmt: skip
+"""Modules with a router each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
 """Host names under which this machine reaches itself."""
 BODY_BYTES = 4_000_000
@@ -31,11 +48,13 @@ def create_app(project: Project, *, open_: bool) -> FastAPI:
     open_: whether everybody is let in while no key was ever made; only where nobody else reaches it.
     """
     serve = project.config.serve
-    serving = Serving(LiveProject(project), Admission(running=serve.running, waiting=serve.waiting))
+    auditor = Auditor(AuditLog(project.workspace), serve)
+    serving = Serving(LiveProject(project), Admission(running=serve.running, waiting=serve.waiting), auditor)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await auditor.finish()
         await serving.live.close()
 
     app = FastAPI(
@@ -47,7 +66,7 @@ def create_app(project: Project, *, open_: bool) -> FastAPI:
     )
     app.state.serving = serving
     app.state.doors = Doors(KeyFile(project.workspace), serve, open_=open_)
-    for part in (models, chat_completions, responses, asking, health, pages, passages, sign_in):
+    for part in PARTS:
         app.include_router(part.router)
     add_error_handlers(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES)

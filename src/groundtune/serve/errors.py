@@ -112,6 +112,7 @@ def invalid_request(errors: Sequence[Mapping[str, Any]]) -> ErrorReply:
     path = [part for part in first["loc"] if part != "body"]
     param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or None
     kind, message = first["type"], str(first["msg"])
+    code: str | None
     if kind == "extra_forbidden":
         message, code = f"unknown parameter {param!r}", "unknown_parameter"
     elif kind == "json_invalid":

@@ -67,7 +67,7 @@ class KeyFile:
         """Add a key; return it with its secret, which nobody can show again. Raises UsageError for a name in use."""
         secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         key = ApiKey(secrets.token_hex(4), name, _digest(secret), tuple(groups), per_minute, _now())
-        with self._workspace.lock("keys", timeout_seconds=LOCK_SECONDS, action="is changing the keys of"):
+        with self._workspace.lock("api-keys", timeout_seconds=LOCK_SECONDS, action="is changing the keys of"):
             keys = self.all()
             if any(each.name == name and each.revoked is None for each in keys):
                 raise UsageError(f"there is a key named {name!r}", hint=f"groundtune keys revoke {name}")
@@ -76,7 +76,7 @@ class KeyFile:
 
     def revoke(self, name: str) -> ApiKey:
         """Make a key invalid, given its name or id. Raises MissingError when no valid key has it."""
-        with self._workspace.lock("keys", timeout_seconds=LOCK_SECONDS, action="is changing the keys of"):
+        with self._workspace.lock("api-keys", timeout_seconds=LOCK_SECONDS, action="is changing the keys of"):
             keys = list(self.all())
             at = next((at for at, key in enumerate(keys) if key.revoked is None and name in (key.name, key.id)), None)
             if at is None:

@@ -39,11 +39,11 @@ async def model_ids(project: Project) -> list[str]:
 
 async def approach_of(project: Project, model: str) -> str | None:
     """Return the approach of a model id, None for the project's choice. Refuses one that does not exist or run."""
+    if model == project.config.name:
+        return None
     reasons = await project.aapproaches()
     plain = model.partition("@")[0].partition("/")[0]
     if model not in reasons and plain not in reasons:
-        if model == project.config.name:
-            return None
         names = ", ".join([project.config.name, *(name for name, reason in reasons.items() if reason is None)])
         raise refused(
             f"the model {model!r} does not exist; choose one of {names}",

@@ -13,7 +13,11 @@ from groundtune.serve.security_headers import PAGE_POLICY
 
 ASSETS: Mapping[str, tuple[str, str, str]] = {
     "report.css": ("groundtune.report", "page/report.css", "text/css"),
+    "views.css": ("groundtune.report", "page/views.css", "text/css"),
+    "base.js": ("groundtune.report", "page/base.js", "text/javascript"),
+    "cited.js": ("groundtune.report", "page/cited.js", "text/javascript"),
     "serve.css": ("groundtune.serve", "page/serve.css", "text/css"),
+    "ask.js": ("groundtune.serve", "page/ask.js", "text/javascript"),
 }
 """Maps the name of a file to its package, its path there, and its type."""
 
@@ -30,9 +34,9 @@ def asset(name: str) -> Response:
     return Response((files(package) / path).read_bytes(), media_type=f"{media_type}; charset=utf-8", headers=headers)
 
 
-def page(name: str, *, status: int = 200, raw: Mapping[str, str] | None = None, **texts: str) -> HTMLResponse:
+def page(template: str, *, status: int = 200, raw: Mapping[str, str] | None = None, **texts: str) -> HTMLResponse:
     """Return a page. texts: escaped into the places of their names. raw: HTML, inserted as it is."""
-    template = Template((files("groundtune.serve") / "page" / name).read_text(encoding="utf-8"))
     values = {key: html.escape(value) for key, value in texts.items()}
-    text = template.substitute(values, **(raw or {}))
+    source = (files("groundtune.serve") / "page" / template).read_text(encoding="utf-8")
+    text = Template(source).substitute(values, **(raw or {}))
     return HTMLResponse(text, status, headers={"Content-Security-Policy": PAGE_POLICY})

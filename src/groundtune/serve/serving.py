@@ -8,12 +8,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from groundtune.errors import GroundtuneError
 from groundtune.project import Project
 from groundtune.serve.admission import Admission
+from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.live_project import LiveProject
-from groundtune.types import Answer, AnswerEvent, Done, Message, TextDelta
+from groundtune.types import Answer, AnswerEvent, Done, Message, Reset, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,10 @@ class Asked:
 class Serving:
     """What all requests share: the project, and the limits on what is done at once."""
 
-    def __init__(self, live: LiveProject, admission: Admission) -> None:
+    def __init__(self, live: LiveProject, admission: Admission, auditor: Auditor) -> None:
         self.live = live
         self._admission = admission
+        self._auditor = auditor
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Project]:
@@ -43,13 +46,15 @@ class Serving:
     async def answer(self, asked: Asked, caller: Caller) -> Answer:
         """Return the whole answer. Raises TimeoutError, and what `Project.aask` raises."""
         async with asyncio.timeout(self._seconds), self.turn() as project:
-            return await project.aask(
+            answer = await project.aask(
                 asked.text,
                 approach=asked.approach,
                 groups=caller.groups,
                 filters=asked.filters,
                 history=asked.history,
             )
+            await self._auditor.answered(project, caller, asked.approach, asked.text, answer)
+            return answer
 
     async def begun(self, request: Request, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Return the events of an answer once its first text is there.
@@ -66,7 +71,25 @@ class Serving:
         return _continued(first, events)
 
     async def _events(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield the events of an answer. The time limit is that of each wait: a timeout belongs to one task alone."""
+        """Yield the events of an answer; it is recorded before the last one, or when it breaks off."""
+        sent = ""
+        try:
+            async with aclosing(self._timed(asked, caller)) as events:
+                async for event in events:
+                    match event:
+                        case TextDelta():
+                            sent += event.text
+                        case Reset() | Done():  # a completed answer is recorded by now
+                            sent = ""
+                    yield event
+        except BaseException as error:
+            if sent:
+                why = error.message if isinstance(error, GroundtuneError) else type(error).__name__
+                self._auditor.broken_off(caller, asked.approach, asked.text, sent, why)
+            raise
+
+    async def _timed(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the events within the time limit, which holds for each wait: a timeout belongs to one task alone."""
         end = asyncio.get_running_loop().time() + self._seconds
         async with self.turn() as project:
             stream = project.astream(
@@ -79,9 +102,12 @@ class Serving:
             async with aclosing(stream):
                 while True:
                     try:
-                        yield await asyncio.wait_for(anext(stream), end - asyncio.get_running_loop().time())
+                        event = await asyncio.wait_for(anext(stream), end - asyncio.get_running_loop().time())
                     except StopAsyncIteration:
                         return
+                    if isinstance(event, Done):
+                        await self._auditor.answered(project, caller, asked.approach, asked.text, event.answer)
+                    yield event
 
     @property
     def _seconds(self) -> float:

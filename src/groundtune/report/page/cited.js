@@ -262,7 +262,8 @@ function passageCard(citation, evidence) {
       source ? userText(source, "p", { class: "source" }) : null,
       heading || isKnown(page) ? h("p", { class: "path" }, heading ? userText(heading.split(" > ").join(" › ")) : null,
         isKnown(page) ? `${heading ? ", " : ""}page ${page}` : null) : null,
-      h("p", { class: "support" }, userText(supportSentence(citation)), isGold(citation, evidence) ? goldBadge() : null)),
+      h("p", { class: "support" }, userText(supportSentence(citation)), isGold(citation, evidence) ? goldBadge() : null),
+      citation.url ? h("p", null, h("a", { href: citation.url }, "Open the document")) : null),
     passageText(citation));
 }
 

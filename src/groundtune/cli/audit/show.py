@@ -1,0 +1,44 @@
+"""Implement `groundtune audit show`: print the record of one answer."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from groundtune.cli import output
+from groundtune.cli.options import Json, ProjectFolder
+from groundtune.display.answers import place
+
+
+def run(
+    answer: Annotated[str, typer.Argument(help="Id of the answer, or its beginning.", metavar="ID")],
+    *,
+    folder: ProjectFolder = Path(),
+    json: Json = False,
+) -> None:
+    """Show who asked what and when, what was answered by which approach, and from which passages."""
+    from groundtune.project import Project
+    from groundtune.serve.audit_log import AuditLog
+
+    with Project.open(folder) as project:
+        entry = AuditLog(project.workspace).find(answer)
+    if json:
+        output.print_json(entry)
+        return
+    record = entry.record
+    names = ("time", "caller", "groups", "status", "reason", "approach", "generator", "index", "groundtune")
+    for name in names:
+        if (value := record.get(name)) not in (None, [], ""):
+            output.print_line(f"{name:>10}  {', '.join(value) if isinstance(value, list) else value}")
+    for name in ("question", "answer"):
+        output.print_line(f"{name:>10}  {output.printable(entry.texts.get(name, '(erased)'))}")
+    for citation in record.get("citations", []):
+        output.print_line(f"{'cited':>10}  {_cited(citation)}")
+    output.print_note(f"record {entry.number:,}, digest {entry.digest}", style="dim")
+
+
+def _cited(citation: dict[str, Any]) -> str:
+    marker = "" if citation["marker"] is None else f"[{citation['marker']}] "
+    where = place(citation["source"]) if citation["source"] else "no passage"
+    span = "" if citation["start"] is None else f", characters {citation['start']:,} to {citation['end']:,}"
+    return f"{marker}{citation['support']}: {output.printable(where)}{span}"

@@ -1,0 +1,177 @@
+"""Keep a record of every answer in `.groundtune/audit.sqlite`, each with a digest that includes the one before it.
+
+Whoever changes, removes or inserts a record breaks the chain, which `verify` notices. Texts lie beside the records,
+which hold only a salted digest of each: a text can be erased with its salt, and the chain stays whole. Nothing but
+`append` and `expire` writes.
+"""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from groundtune.common.format_version import check_number
+from groundtune.errors import MissingError
+from groundtune.workspace import Workspace
+
+FORMAT_VERSION = 1
+BUSY_SECONDS = 10.0
+BEGINNING = "0" * 64
+"""What the first record follows."""
+TABLES = """
+CREATE TABLE IF NOT EXISTS records (
+    number INTEGER PRIMARY KEY, answer TEXT NOT NULL, time TEXT NOT NULL, record TEXT NOT NULL, digest TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS records_of_answers ON records (answer);
+CREATE TABLE IF NOT EXISTS texts (
+    number INTEGER NOT NULL, name TEXT NOT NULL, salt TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (number, name)
+);
+CREATE TABLE IF NOT EXISTS expired (number INTEGER PRIMARY KEY, digest TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One record, with those of its texts that were not erased."""
+
+    number: int
+    record: Mapping[str, Any]
+    texts: Mapping[str, str]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCheck:
+    """Whether the chain is whole."""
+
+    records: int
+    head: str
+    """Digest of the last record. Noted elsewhere, it proves later that nothing was cut off the end."""
+    problem: str | None = None
+    """The first mistake; None when the chain is whole."""
+
+
+class AuditLog:
+    """The audit log of a project. Several processes may append at once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._path = workspace.folder / "audit.sqlite"
+
+    def append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        """Add a record with the keys `id` and `time`; it is on disk when this returns. texts: by name."""
+        self._workspace.create()
+        self._path.touch(mode=0o600)
+        salted = {name: (secrets.token_hex(16), text) for name, text in texts.items()}
+        with self._connection() as database:
+            database.execute("BEGIN IMMEDIATE")
+            number, before = _last(database)
+            digests = {name: _digest(salt, text) for name, (salt, text) in salted.items()}
+            line = _canonical({**record, "number": number + 1, "texts": digests})
+            digest = _digest(before, line)
+            row = (number + 1, record["id"], record["time"], line, digest)
+            database.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?)", row)
+            rows = [(number + 1, name, salt, text) for name, (salt, text) in salted.items()]
+            database.executemany("INSERT INTO texts VALUES (?, ?, ?, ?)", rows)
+            database.execute("COMMIT")
+
+    def expire(self, *, days: int, now: datetime | None = None) -> int:
+        """Delete records that are older than so many days, the oldest first; return how many."""
+        if not self._path.exists():
+            return 0
+        before = ((now or datetime.now(UTC)) - timedelta(days=days)).isoformat(timespec="milliseconds")
+        with self._connection() as database:
+            database.execute("BEGIN IMMEDIATE")
+            (kept,) = database.execute("SELECT min(number) FROM records WHERE time >= ?", (before,)).fetchone()
+            last = _last(database)[0] if kept is None else kept - 1
+            found = database.execute("SELECT number, digest FROM records WHERE number = ?", (last,)).fetchone()
+            if found is None:
+                database.execute("ROLLBACK")
+                return 0
+            deleted = database.execute("DELETE FROM records WHERE number <= ?", (last,)).rowcount
+            database.execute("DELETE FROM texts WHERE number <= ?", (last,))
+            database.execute("DELETE FROM expired")
+            database.execute("INSERT INTO expired VALUES (?, ?)", found)
+            database.execute("COMMIT")
+        return int(deleted)
+
+    def find(self, answer: str) -> AuditEntry:
+        """Return the record of an answer, given its id or the beginning of it. Raises MissingError."""
+        found = list(self.entries(answer)) if answer else []
+        if len(found) != 1:
+            what = f"{len(found):,} records begin with" if found else "there is no record of"
+            raise MissingError(f"{what} {answer!r}", hint="groundtune audit export lists all")
+        return found[0]
+
+    def entries(self, answer: str = "") -> Iterator[AuditEntry]:
+        """Yield all records, oldest first, or those of the answers whose id begins like this."""
+        if not self._path.exists():
+            return
+        with self._connection() as database:
+            texts = "SELECT name, text FROM texts WHERE number = ?"
+            query = "SELECT number, record, digest FROM records WHERE substr(answer, 1, ?) = ? ORDER BY number"
+            for number, record, digest in database.execute(query, (len(answer), answer)):
+                kept = dict(database.execute(texts, (number,)).fetchall())
+                yield AuditEntry(number, json.loads(record), kept, digest)
+
+    def verify(self, *, head: str | None = None) -> AuditCheck:
+        """Check the chain, and the texts that are left. head: a digest noted earlier, which must be in it."""
+        if not self._path.exists():
+            problem = None if head is None else "there are no records"
+            return AuditCheck(0, BEGINNING, problem)
+        with self._connection() as database:
+            number, digest = _anchor(database)
+            seen, count = {digest}, 0
+            for row, line, stated in database.execute("SELECT number, record, digest FROM records ORDER BY number"):
+                count += 1
+                if row != number + 1:
+                    return AuditCheck(count, digest, f"record {number + 1:,} is missing")
+                if _digest(digest, line) != stated or json.loads(line).get("number") != row:
+                    return AuditCheck(count, digest, f"record {row:,} was changed, or a record before it")
+                if name := _changed_text(database, row, json.loads(line)["texts"]):
+                    return AuditCheck(count, digest, f"the text {name!r} of record {row:,} was changed")
+                number, digest = row, stated
+                seen.add(digest)
+        missing = head is not None and head not in seen
+        return AuditCheck(count, digest, "the digest noted earlier is not in the chain" if missing else None)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA secure_delete = ON")
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="move it away")
+            if version == 0:
+                database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
+            yield database
+
+
+def _last(database: sqlite3.Connection) -> tuple[int, str]:
+    """Return number and digest of the last record."""
+    found = database.execute("SELECT number, digest FROM records ORDER BY number DESC LIMIT 1").fetchone()
+    return found or _anchor(database)
+
+
+def _anchor(database: sqlite3.Connection) -> tuple[int, str]:
+    """Return number and digest of what the first record follows."""
+    found: tuple[int, str] | None = database.execute("SELECT number, digest FROM expired").fetchone()
+    return found or (0, BEGINNING)
+
+
+def _changed_text(database: sqlite3.Connection, number: int, digests: Mapping[str, str]) -> str | None:
+    rows = database.execute("SELECT name, salt, text FROM texts WHERE number = ?", (number,))
+    return next((name for name, salt, text in rows if digests.get(name) != _digest(salt, text)), None)
+
+
+def _canonical(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(before: str, text: str) -> str:
+    return hashlib.sha256(f"{before}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()

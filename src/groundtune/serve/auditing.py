@@ -1,0 +1,89 @@
+"""Say what of an answer is recorded, and record it before its client has it. A request fails when it cannot be."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from typing import Any
+from uuid import uuid4
+
+from groundtune.common.files import digest_text
+from groundtune.config.serve_table import ServeConfig
+from groundtune.project import Project
+from groundtune.serve.audit_log import AuditLog
+from groundtune.serve.callers import Caller
+from groundtune.types import Answer
+
+VERSION = version("groundtune")
+
+
+class Auditor:
+    """Records answers, unless `[serve] audit` is off, and deletes those whose time has passed."""
+
+    def __init__(self, log: AuditLog, settings: ServeConfig) -> None:
+        self._log = log
+        self._settings = settings
+        self._expired: date | None = None
+        """The day on which old records were last deleted."""
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def answered(
+        self, project: Project, caller: Caller, model: str | None, question: str, answer: Answer
+    ) -> None:
+        """Record an answer that was completed."""
+        record = {
+            **_who(caller, model),
+            "id": answer.id,
+            "time": answer.time,
+            "status": answer.status,
+            "approach": answer.approach,
+            "route": list(answer.route),
+            "degradation": None,
+            "generator": answer.trace.model,
+            "index": await project.aindex_version(),
+            "passages": [{"id": hit.passage.id, "text": digest_text(hit.passage.text)} for hit in answer.hits],
+            "citations": [_citation(asdict(citation)) for citation in answer.citations],
+            "confidence": answer.confidence,
+            "cut": answer.cut,
+            "warnings": len(answer.warnings),
+            "usage": asdict(answer.usage),
+            "paid": answer.paid,
+        }
+        await self._append(record, {"question": question, "answer": answer.text})
+
+    def broken_off(self, caller: Caller, model: str | None, question: str, text: str, why: str) -> None:
+        """Record an answer that was not completed, after its request has ended. text: what was sent."""
+        record = {**_who(caller, model), "id": uuid4().hex, "time": _now(), "status": "broken off", "reason": why}
+        task = asyncio.get_running_loop().create_task(self._append(record, {"question": question, "answer": text}))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def finish(self) -> None:
+        """Wait until everything is written."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
+
+    async def _append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        if self._settings.audit:
+            await asyncio.to_thread(self._write, record, texts)
+
+    def _write(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        self._log.append({**record, "groundtune": VERSION}, texts)
+        today = datetime.now(UTC).date()
+        if self._settings.audit_days is not None and self._expired != today:
+            self._log.expire(days=self._settings.audit_days)
+            self._expired = today
+
+
+def _who(caller: Caller, model: str | None) -> dict[str, Any]:
+    return {"caller": caller.name, "key": caller.key, "groups": list(caller.groups), "model": model}
+
+
+def _citation(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return where a citation points and how far it holds; its words are in the answer and in the passage."""
+    names = ("marker", "support", "passage_id", "document_id", "source", "start", "end", "added")
+    return {name: fields[name] for name in names}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
