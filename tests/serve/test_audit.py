@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundtune import MissingError
@@ -133,6 +133,7 @@ def test_old_records_expire_and_the_chain_goes_on(tmp_path: Path) -> None:
     assert log.verify().problem is None
 
 
+@settings(max_examples=10)
 @given(st.text(max_size=20))
 def test_any_text_is_kept(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     log = AuditLog(Workspace(tmp_path_factory.mktemp("log")))

@@ -1,7 +1,6 @@
 """`GET /passages/ID`: the page that shows a cited passage in its document, for those who may read it."""
 
 import html
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -12,6 +11,7 @@ from groundtune.serve.errors import RequestRefusedError, refused
 from groundtune.serve.pages import page
 from groundtune.serve.serving import By
 from groundtune.serve.sign_in import sign_in_page
+from groundtune.serve.wire_citations import passage_url
 from groundtune.types import Document, Passage
 
 SHOWN = 100_000
@@ -28,7 +28,7 @@ async def show_passage(passage_id: str, request: Request, serving: By) -> Respon
     except RequestRefusedError as error:
         if error.reply.status != 401:
             raise
-        return sign_in_page(next_=f"/passages/{quote(passage_id)}")
+        return sign_in_page(next_=passage_url("", passage_id))
     async with serving.live.lease() as project:
         found = await project.apassage(passage_id, groups=caller.groups)
         name = project.config.name
