@@ -25,8 +25,8 @@ async def sign_in(request: Request) -> Response:
     except RequestRefusedError as error:
         return sign_in_page(next_=next_, problem=error.reply.message, status=error.reply.status)
     response = RedirectResponse(next_, status_code=303)
-    cookie = {"max_age": SESSION_SECONDS, "httponly": True, "secure": doors.behind_https}
-    response.set_cookie(COOKIE, key, samesite="lax", **cookie)
+    secure = doors.behind_https
+    response.set_cookie(COOKIE, key, max_age=SESSION_SECONDS, httponly=True, secure=secure, samesite="lax")
     return response
 
 
