@@ -7,7 +7,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # without any, browsers would not name the origin of a form
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }

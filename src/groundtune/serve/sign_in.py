@@ -1,5 +1,6 @@
 """`POST /session`: let a browser in with an API key, which it then sends as a cookie that no script can read."""
 
+import html
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
@@ -40,7 +41,7 @@ async def sign_out() -> Response:
 
 def sign_in_page(*, next_: str, problem: str = "", status: int = 401) -> Response:
     """Return the page that asks for a key. next_: the page to go on to."""
-    raw = {"problem": '<p class="problem" role="alert">The key is not valid.</p>' if problem else ""}
+    raw = {"problem": f'<p class="problem" role="alert">{html.escape(problem)}</p>' if problem else ""}
     return page("sign_in.html", status=status, raw=raw, next=next_)
 
 
