@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.serve.keys import KeyFile
@@ -31,7 +31,7 @@ def visit(browser: Browser) -> Iterator[Visit]:  # noqa: F811
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **settings))  # type: ignore[arg-type]
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: "Failed to load" in message.text or trouble.append(message.text))
+        page.on("console", lambda message: _is_trouble(message) and trouble.append(message.text))
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on(
             "request", lambda request: request.url.startswith((server.url, "data:,")) or trouble.append(request.url)
@@ -43,6 +43,11 @@ def visit(browser: Browser) -> Iterator[Visit]:  # noqa: F811
     for context in contexts:
         context.close()
     assert trouble == []
+
+
+def _is_trouble(message: ConsoleMessage) -> bool:
+    """Whether a message is an error of the page; the browser also reports each reply that is an error."""
+    return message.type in ("error", "warning") and "Failed to load resource" not in message.text
 
 
 def ask(page: Page, question: str = QUESTION) -> None:
