@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from groundtune import cli
-from groundtune.cli import examples, models, output
+from groundtune.cli import audit, examples, keys, models, output
 from groundtune.cli.lazy import load
 from groundtune.errors import ConfigError, GroundtuneError, IndexMismatchError, Problem, ProviderError, UsageError
 from groundtune.types import Interval
 
+GROUPS = {"audit": audit.COMMANDS, "examples": examples.COMMANDS, "keys": keys.COMMANDS, "models": models.COMMANDS}
 COMMANDS = [
-    *((verb,) for verb in cli.VERBS if verb not in ("examples", "models")),
-    *(("examples", name) for name in examples.COMMANDS),
-    *(("models", name) for name in models.COMMANDS),
+    *((verb,) for verb in cli.VERBS if verb not in GROUPS),
+    *((group, name) for group, commands in GROUPS.items() for name in commands),
 ]
 COMMAND = Path(sys.executable).with_name("groundtune")
 
@@ -71,7 +71,7 @@ def test_help_is_fast_and_loads_nothing_heavy(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("[]\n")
 
 
-@pytest.mark.parametrize("line", [*cli.VERBS.values(), *models.COMMANDS.values(), *examples.COMMANDS.values()])
+@pytest.mark.parametrize("line", [line for lines in (cli.VERBS, *GROUPS.values()) for line in lines.values()])
 def test_a_line_in_a_list_of_commands_is_short(line: str) -> None:
     assert len(line) <= 64, "a longer line is cut in the list of verbs"
 
@@ -88,7 +88,7 @@ def test_every_command_has_help_and_json_and_takes_the_project_in_the_same_way(w
     assert ("FOLDER" in arguments, {"-C", "--project"} <= options) == (makes_a_folder, in_a_project)
 
 
-@pytest.mark.parametrize("words", [(), ("examples",), ("models",), *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("words", [(), *((group,) for group in GROUPS), *COMMANDS], ids=" ".join)
 def test_help_shows_brackets_and_no_type_for_flags(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*words, "--help"]) == 0
     shown = capsys.readouterr().out
