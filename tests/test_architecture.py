@@ -62,7 +62,7 @@ SHARED = {
 """Parts of `models` that are no backend: training, serving, its check and estimates must agree on them."""
 HEAVY = {
     *("asyncpg", "torch", "transformers", "sentence_transformers", "lancedb", "openai", "pyarrow", "scipy", "tomlkit"),
-    *("fastapi", "starlette", "uvicorn"),
+    *("fastapi", "mcp", "starlette", "uvicorn"),
 }
 
 

@@ -68,7 +68,9 @@ def write_project(folder: Path, toml: str = "") -> Path:
 
 
 @contextmanager
-def running(folder: Path, embedder: BundledEmbedder, model: ScriptedServer | None = None) -> Iterator[Running]:
+def running(
+    folder: Path, embedder: BundledEmbedder, model: ScriptedServer | None = None, *, mcp: bool = False
+) -> Iterator[Running]:
     """Ingest a project and serve it on a free port until the block ends."""
     project = Project.open(folder)
     project.config = project.config.model_copy(update={"serve": project.config.serve.model_copy(update={"port": 0})})
@@ -76,7 +78,7 @@ def running(folder: Path, embedder: BundledEmbedder, model: ScriptedServer | Non
     project.ingest()
     ready: list[str] = []
     is_ready = threading.Event()
-    server, listening = make_server(project, on_ready=lambda url: (ready.append(url), is_ready.set())[0])
+    server, listening = make_server(project, mcp=mcp, on_ready=lambda url: (ready.append(url), is_ready.set())[0])
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     assert is_ready.wait(60)

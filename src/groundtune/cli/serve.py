@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from groundtune.cli import output
-from groundtune.cli.options import Json, ProjectFolder
+from groundtune.cli.options import Groups, Json, ProjectFolder
 
 
 def run(
@@ -29,6 +29,13 @@ def run(
             show_default="serve.port, or 8090",
         ),
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Also speak the Model Context Protocol, at /mcp (extra mcp).")
+    ] = False,
+    stdio: Annotated[
+        bool, typer.Option("--stdio", help="Speak that protocol on standard input and output, instead of HTTP.")
+    ] = False,
+    group: Groups = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
@@ -38,11 +45,21 @@ def run(
     is made with groundtune keys; elsewhere it does not start without one. SIGTERM and Ctrl-C let running answers end
     first. Settings: [serve] in the project file.
     """
-    from groundtune.errors import need
+    from groundtune.errors import UsageError, need
     from groundtune.project import Project
 
     for module in ("fastapi", "uvicorn"):
         need(module, extra="serve")
+    if mcp or stdio:
+        need("mcp", extra="mcp")
+    if group and not stdio:
+        hint = "groundtune keys create NAME --group GROUP"
+        raise UsageError("--group is for --stdio alone: over HTTP, groups belong to keys", hint=hint)
+    if stdio:
+        from groundtune.serve.mcp_transports import serve_stdio
+
+        serve_stdio(Project.open(folder), groups=group or ())
+        return
     from groundtune.serve.keys import KeyFile
     from groundtune.serve.running import serve
 
@@ -63,4 +80,4 @@ def run(
             )
         output.next_step(f"curl {address}/v1/models")
 
-    serve(project, on_ready=on_ready)
+    serve(project, mcp=mcp, on_ready=on_ready)

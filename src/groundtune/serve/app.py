@@ -1,7 +1,7 @@
 """Put the endpoints together as an ASGI application. Starts no server, and asks nothing before the first request."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -22,15 +22,11 @@ from groundtune.serve import (
     sign_in,
     start_page,
 )
-from groundtune.serve.admission import Admission
-from groundtune.serve.audit_log import AuditLog
-from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
 from groundtune.serve.keys import KeyFile
-from groundtune.serve.live_project import LiveProject
 from groundtune.serve.security_headers import SecurityHeaders
-from groundtune.serve.serving import Serving
+from groundtune.serve.serving import make_serving
 
 PARTS = (
     models, chat_completions, responses, asking, feedback, health, start_page, pages, passages, sign_in,
@@ -42,20 +38,25 @@ BODY_BYTES = 4_000_000
 """Largest body of a request."""
 
 
-def create_app(project: Project, *, open_: bool) -> FastAPI:
+def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     """Return the application that serves a project, and closes it at its end.
 
-    open_: whether everybody is let in while no key was ever made; only where nobody else reaches it.
+    open_: whether everybody is let in while no key was ever made; only where nobody else reaches it. mcp: whether it
+    also speaks the Model Context Protocol, at `/mcp`.
     """
     serve = project.config.serve
-    auditor = Auditor(AuditLog(project.workspace), serve)
-    serving = Serving(LiveProject(project), Admission(running=serve.running, waiting=serve.waiting), auditor)
+    serving = make_serving(project)
+    doors = Doors(KeyFile(project.workspace), serve, open_=open_)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await auditor.finish()
-        await serving.live.close()
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(serving.close)
+            if mcp:
+                from groundtune.serve.mcp_transports import add_mcp
+
+                await stack.enter_async_context(add_mcp(app, serving, doors).session_manager.run())
+            yield
 
     app = FastAPI(
         title="groundtune",
@@ -65,7 +66,7 @@ def create_app(project: Project, *, open_: bool) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.serving = serving
-    app.state.doors = Doors(KeyFile(project.workspace), serve, open_=open_)
+    app.state.doors = doors
     for part in PARTS:
         app.include_router(part.router)
     add_error_handlers(app)

@@ -24,16 +24,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(project: Project, *, on_ready: Callable[[str], None]) -> None:
+def serve(project: Project, *, mcp: bool = False, on_ready: Callable[[str], None]) -> None:
     """Serve a project on the host and port of its settings until SIGINT or SIGTERM, and close it.
 
-    on_ready: called with the address once requests are accepted. Raises UsageError when it cannot listen there.
+    mcp: whether `/mcp` speaks the Model Context Protocol. on_ready: called with the address once requests are accepted.
+    Raises UsageError when it cannot listen there.
     """
-    server, listening = make_server(project, on_ready=on_ready)
+    server, listening = make_server(project, mcp=mcp, on_ready=on_ready)
     server.run(sockets=[listening])
 
 
-def make_server(project: Project, *, on_ready: Callable[[str], None]) -> tuple[uvicorn.Server, socket.socket]:
+def make_server(
+    project: Project, *, mcp: bool = False, on_ready: Callable[[str], None]
+) -> tuple[uvicorn.Server, socket.socket]:
     """Return the server of a project and the socket to run it on. Arguments and errors are those of `serve`."""
     settings = project.config.serve
     is_open = is_loopback(settings.host)
@@ -41,7 +44,7 @@ def make_server(project: Project, *, on_ready: Callable[[str], None]) -> tuple[u
         _check_reachable(project)
     listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(
-        create_app(project, open_=is_open),
+        create_app(project, open_=is_open, mcp=mcp),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from groundtune.errors import GroundtuneError
 from groundtune.project import Project
 from groundtune.serve.admission import Admission
+from groundtune.serve.audit_log import AuditLog
 from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
@@ -36,6 +37,11 @@ class Serving:
         self.live = live
         self._admission = admission
         self._auditor = auditor
+
+    async def close(self) -> None:
+        """Wait until every answer is recorded, and close the project."""
+        await self._auditor.finish()
+        await self.live.close()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Project]:
@@ -112,6 +118,13 @@ class Serving:
     @property
     def _seconds(self) -> float:
         return self.live.project.config.serve.seconds
+
+
+def make_serving(project: Project) -> Serving:
+    """Return what the requests of a project share, with the limits of its settings."""
+    settings = project.config.serve
+    admission = Admission(running=settings.running, waiting=settings.waiting)
+    return Serving(LiveProject(project), admission, Auditor(AuditLog(project.workspace), settings))
 
 
 async def _up_to_text(events: AsyncGenerator[AnswerEvent, None]) -> list[AnswerEvent]:

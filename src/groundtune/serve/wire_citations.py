@@ -66,7 +66,7 @@ def cited_passages(answer: Answer, base: str) -> list[WireCitation]:
         position = start if citation.marker is None else end
         if is_supported(citation.support) is not False:
             url = passage_url(base, citation.passage_id)
-            found.append(WireCitation(citation, url, _title(citation), start, end))
+            found.append(WireCitation(citation, url, title_of(citation), start, end))
     return found
 
 
@@ -118,8 +118,8 @@ def source_events(answer: Answer, base: str) -> Iterator[dict[str, Any]]:
 
 def _citation(citation: Citation, base: str) -> dict[str, Any]:
     url = passage_url(base, citation.passage_id) if citation.passage_id else None
-    return {**asdict(citation), "url": url, "title": _title(citation) if citation.source else None}
+    return {**asdict(citation), "url": url, "title": title_of(citation) if citation.source else None}
 
 
-def _title(citation: Citation) -> str:
+def title_of(citation: Citation) -> str:
     return place(citation.source or "", citation.heading, citation.page)
