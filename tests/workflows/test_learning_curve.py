@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from groundtune.build.approach_registry import ApproachRegistry
 from groundtune.cli import main
 from groundtune.config import load_config
+from groundtune.measure.metrics import score_answer
 from groundtune.project import Project
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.types import Example, Forecast, Interval
+from groundtune.workflows.comparing import complete_matrix
 from groundtune.workflows.curve_file import (
     ApproachCurve,
     CurvePoint,
@@ -20,10 +23,14 @@ from groundtune.workflows.curve_file import (
     read_curve,
     write_curve,
 )
-from groundtune.workflows.learning_curve import learns, nested_subsets
+from groundtune.workflows.learning_curve import learning_curve, learns, nested_subsets
 from groundtune.workflows.lineage import trained_on
+from groundtune.workflows.reporting import evaluate_run
+from groundtune.workflows.runs import read_run
+from groundtune.workspace import Workspace
 from tests.build.test_training_kinds import site
 from tests.workflows.scripted_bench import LABELS, ticket
+from tests.workflows.test_until_decided import Knows
 
 __all__ = ["site"]
 
@@ -75,6 +82,27 @@ def test_the_sentences_say_when_it_would_be_level_with_the_best(tmp_path: Path) 
     assert unknown.endswith("what more would bring cannot be said, because it fell.")
 
 
+async def test_the_curve_is_computed_from_the_runs(tmp_path: Path) -> None:
+    examples = [Example(f"e{number:03}", f"question {number:03}", "yes") for number in range(60)]
+    runs = {}
+    for number, share in ((100, 0.5), (200, 0.6), (400, 0.7)):
+        registry = ApproachRegistry({"fewshot": Knows("fewshot", share)})
+        conditions: dict[str, Any] = {"about": {"shown": number}, "score": score_answer}
+        runs[number] = read_run(await complete_matrix(Workspace(tmp_path), registry, examples, **conditions))
+    curve = learning_curve(runs, {"fewshot": ()}, tmp_path)
+    found = curve.approaches["fewshot"]
+    assert [(point.examples, point.score.n, point.trainings) for point in found.points] == [
+        (100, 60, 0),
+        (200, 60, 0),
+        (400, 60, 0),
+    ]
+    assert (found.unknown, [row.examples for row in found.forecast][::19]) == (None, [420, 800])
+    write_curve(runs[400].file.parent, curve)
+    report = evaluate_run(read_run(runs[400].file.parent))
+    assert "400 more examples would bring about" in report.curve_sentences[0]
+    assert report.summary()["curve"]["examples"] == 400
+
+
 @pytest.mark.slow
 def test_a_curve_trains_once_and_is_stored_in_the_run(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -87,30 +115,31 @@ def test_a_curve_trains_once_and_is_stored_in_the_run(
         rows.append({"id": f"e{place}", "input": text, "output": label, "split": "test" if place < 40 else "train"})
     (folder / "examples.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     labels = "".join(f'{label} = "about {label}"\n' for label in LABELS)
-    tables = f'[tune.most]\nkind = "majority"\n[labels]\n{labels}'
+    tables = f'[tune.most]\nkind = "majority"\nmin_rows = 10\n[labels]\n{labels}'
     (folder / "groundtune.toml").write_text(
         f'name = "curve"\ntask = "classify"\n[examples]\nfiles = ["examples.jsonl"]\n{tables}'
     )
     arguments = ["compare", "-C", str(folder), "--curve", "--approach", "tuned", "--json"]
     assert main(["compare", "-C", str(folder), "--curve", "--estimate", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)["trainings"]
-    assert [(plan["table"], plan["examples"], plan["trainings"]) for plan in planned] == [
-        ("most", number, 1) for number in (8, 16, 32)
-    ]
+    assert [(plan["examples"], plan["trainings"]) for plan in planned] == [(8, 0), (16, 1), (32, 1)]
     main(arguments)
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
-    points = report["curve"]["approaches"]["tuned"]["points"]
-    assert [(point["examples"], point["trainings"], point["score"]["n"]) for point in points] == [
-        (8, 1, 40),
-        (16, 1, 40),
-        (32, 1, 40),
-    ]
+    curve = report["curve"]["approaches"]["tuned"]
+    points = [(point["examples"], point["trainings"], point["score"]["n"]) for point in curve["points"]]
+    assert points == [(16, 1, 40), (32, 1, 40)]
+    assert curve["skipped"] == ["with 8: train: 8 rows; at least 10 are needed"]
+    assert curve["unknown"] == "it was measured with 2 numbers of examples; 3 are needed"
     with Project.open(folder) as project:
-        assert all(plan.kept == 1 and plan.trainings == 0 for plan in project.plan_curve(approaches=["tuned"]))
+        assert [(plan.kept, plan.trainings) for plan in project.plan_curve(approaches=["tuned"])] == [
+            (0, 0),
+            (1, 0),
+            (1, 0),
+        ]
         workspace, config = project.workspace, project.config
         assert len(project.artifacts()) == 1, "models of fewer examples answer nobody"
-        assert sum(len(list_artifacts(models)) for models in workspace.model_folders) == 3
-        assert len(trained_on(workspace, config, "examples.jsonl", here=folder)) == 3
+        assert sum(len(list_artifacts(models)) for models in workspace.model_folders) == 2
+        assert len(trained_on(workspace, config, "examples.jsonl", here=folder)) == 2
     main(arguments)
     again = json.loads(capsys.readouterr().out)
     assert (again["run"], again["curve"]) == (report["run"], report["curve"])

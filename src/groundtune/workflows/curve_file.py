@@ -35,6 +35,8 @@ class ApproachCurve:
     """For more examples than there are, fewest first; empty when nothing can be said."""
     unknown: str | None = None
     """Why nothing can be said; None with a forecast."""
+    skipped: tuple[str, ...] = ()
+    """Why it was not measured with a number of examples, one reason each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +69,23 @@ def read_curve(folder: Path) -> LearningCurve | None:
 
 def curve_sentences(curve: LearningCurve, means: Mapping[str, Interval]) -> list[str]:
     """Say what was measured and what more examples may bring. means: the score of each approach of the run."""
+    if not curve.approaches:
+        return ["No approach of this run depends on the number of train examples, so there is no learning curve."]
     return [sentence for name, found in curve.approaches.items() for sentence in _sentences(curve, name, found, means)]
 
 
 def _sentences(curve: LearningCurve, name: str, found: ApproachCurve, means: Mapping[str, Interval]) -> list[str]:
     if not found.points:
         return [f"{name}: no learning curve, because {found.unknown}."]
+    skipped = [f"{name} was not measured {reason}" for reason in found.skipped]
     scores = ", ".join(f"{point.score.mean:.3f} with {point.examples:,}" for point in found.points)
     said = f"{name}: {curve.primary} {scores} train examples (n = {found.points[-1].score.n:,})"
     if not found.forecast:
-        return [f"{said}; what more would bring cannot be said, because {found.unknown}."]
+        return [f"{said}; what more would bring cannot be said, because {found.unknown}.", *skipped]
     last = found.forecast[-1]
     more = f"{last.examples - curve.examples:,} more examples"
     reached = f"{last.score.mean:.3f} (95% interval {last.score.low:.3f} to {last.score.high:.3f})"
-    sentences = [f"{said}. If it goes on like this, {more} would bring about {reached}."]
+    sentences = [*skipped, f"{said}. If it goes on like this, {more} would bring about {reached}."]
     if last.gain.low <= 0:
         sentences.append(f"{name}: whether {more} would bring anything at all cannot be told from this curve.")
     best = max(means, key=lambda other: means[other].mean, default=name)
@@ -113,4 +118,4 @@ def _approach_curve(row: Mapping[str, Any]) -> ApproachCurve:
     forecast = (
         Forecast(each["examples"], Interval(**each["score"]), Interval(**each["gain"])) for each in row["forecast"]
     )
-    return ApproachCurve(tuple(points), tuple(forecast), row["unknown"])
+    return ApproachCurve(tuple(points), tuple(forecast), row["unknown"], tuple(row["skipped"]))

@@ -105,15 +105,21 @@ def nested_subsets(examples: Sequence[Example], *, stratified: bool) -> list[lis
 
 
 async def plan_trainings(config: Config, sizes: Sequence[Size], tables: Sequence[str]) -> list[PlannedTraining]:
-    """Return what will be trained, and what is kept from before. Raises what `prepare` raises."""
+    """Return what will be trained, and what is kept from before.
+
+    Raises TuneError when the rows of all examples are rejected, and what `prepare` raises.
+    """
     planned = []
-    for size in sizes:
+    for size in reversed(sizes):
         for table in tables:
             prepared = await tuning.prepare(size.workspace, config, size.resources, size.examples, table)
-            all_trainings = list(tuning.trainings(size.workspace, prepared))
+            report = await tuning.preflight(size.workspace, prepared)
+            if size is sizes[-1]:
+                raise_errors(report)
+            all_trainings = [] if report.errors else list(tuning.trainings(size.workspace, prepared))
             kept = sum([tuning.is_trained(size.workspace, training) for training in all_trainings])
-            bounds = (await tuning.preflight(size.workspace, prepared)).bounds
-            share = (len(all_trainings) - kept) / len(all_trainings)
+            bounds = report.bounds
+            share = (len(all_trainings) - kept) / (len(all_trainings) or 1)
             seconds, usd = (bounds.seconds, bounds.usd) if bounds else (None, None)
             planned.append(
                 PlannedTraining(
@@ -125,7 +131,7 @@ async def plan_trainings(config: Config, sizes: Sequence[Size], tables: Sequence
                     None if usd is None else usd * share,
                 )
             )
-    return planned
+    return planned[::-1]
 
 
 def tables_to_train(config: Config, chosen: Sequence[str]) -> list[str]:
@@ -150,12 +156,12 @@ async def compare_with_curve(
 
     compare: `comparing.compare`, which gets what differs between the numbers of examples. chosen: what to compare with
     all of them. trained: called after each training. progress: called with table and number of examples. Raises what
-    `compare` raises, and TuneError when the rows of all examples are rejected or a training fails.
+    `compare` raises, and TuneError when a training fails.
     """
-    untrained: dict[tuple[int, str], str] = {}
+    untrained: dict[tuple[int, str | None], str] = {}
     for size in sizes:
         for table in tables:
-            if reason := await _train(config, size, table, trained, progress, required=size is sizes[-1]):
+            if reason := await _train(config, size, table, trained, progress):
                 untrained[size.number, table] = reason
     whole = sizes[-1]
     folder = await compare(
@@ -173,7 +179,16 @@ async def compare_with_curve(
                 size.workspace, resources=resources, chosen=own, fitted=now, calibration=size.examples
             )
             runs[size.number] = read_run(below)
-    write_curve(folder, await asyncio.to_thread(learning_curve, runs, names, whole.workspace.root))
+    skipped = {
+        name: tuple(
+            f"with {size.number:,}: {untrained[size.number, table]}"
+            for size in sizes
+            if (size.number, table) in untrained
+        )
+        for name in names
+        for table in [tune_table_of(config, name)]
+    }
+    write_curve(folder, await asyncio.to_thread(learning_curve, runs, skipped, whole.workspace.root))
     return folder
 
 
@@ -190,30 +205,27 @@ async def _train(
     table: str,
     trained: Callable[[], Awaitable[None]],
     progress: Callable[[str, int, TrainingStep], None],
-    *,
-    required: bool,
 ) -> str | None:
-    """Train a table with one number of examples, or return why its rows are rejected."""
+    """Train a table with one number of examples. Return why there is no usable model, or None."""
     prepared = await tuning.prepare(size.workspace, config, size.resources, size.examples, table)
     report = await tuning.preflight(size.workspace, prepared)
-    if report.errors and not required:
+    if report.errors:
         return report.errors[0].message
-    raise_errors(report)
     for training in tuning.trainings(size.workspace, prepared):
         with size.workspace.lock("models", timeout_seconds=LOCK_SECONDS):
             folder = tuning.write_folder(size.workspace, training)
-        await tuning.train(folder, progress=partial(progress, table, size.number))
+        artifact = await tuning.train(folder, progress=partial(progress, table, size.number))
         await trained()
-    return None
+    return artifact.unusable or None
 
 
-def learning_curve(runs: Mapping[int, Run], names: Sequence[str], root: Path) -> LearningCurve:
-    """Return the curve of each approach. runs: by number of train examples."""
+def learning_curve(runs: Mapping[int, Run], skipped: Mapping[str, tuple[str, ...]], root: Path) -> LearningCurve:
+    """Return the curve of each approach. runs: by number of train examples. skipped: approach to why points miss."""
     numbers = sorted(runs)
     measured = {number: _measured(runs[number]) for number in numbers}
     whole = measured[numbers[-1]]
     curves = {}
-    for name in names:
+    for name, reasons in skipped.items():
         points = tuple(
             CurvePoint(
                 number,
@@ -224,7 +236,8 @@ def learning_curve(runs: Mapping[int, Run], names: Sequence[str], root: Path) ->
             for number in numbers
             if (score := measured[number].scores.get(name)) is not None
         )
-        curves[name] = _with_forecast(points, [measured[point.examples] for point in points], name, whole)
+        curve = _with_forecast(points, [measured[point.examples] for point in points], name, whole)
+        curves[name] = replace(curve, skipped=reasons)
     return LearningCurve(whole.primary, numbers[-1], curves)
 
 

@@ -57,4 +57,4 @@ def stopping_sentences(stopping: Stopping) -> list[str]:
         why = f"No approach was dropped: none was measurably behind after {stopping.asked:,} of {every}. "
         return [f"{why}{holds}."]
     drops = "; ".join(f"{drop.approach} after {drop.asked:,}: {drop.because}" for drop in stopping.dropped)
-    return [f"Dropped, of {every} in random order: {drops}. Its figures are of these alone. {holds}."]
+    return [f"Dropped, of {every} in random order: {drops}. Their figures are of these examples alone. {holds}."]

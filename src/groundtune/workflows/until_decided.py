@@ -24,9 +24,9 @@ from groundtune.workflows.stopping import SEED, Dropped, Stopping
 
 FEWEST = 20
 """Examples of a batch, at least: fewer decide nothing among several approaches."""
-GROWTH = 0.1
+GROWTH = 0.05
 """Examples of a batch, at least, as a share of those asked before it: later looks need not be as dense."""
-CELLS_PER_WORKER = 4
+CELLS_PER_WORKER = 8
 """Questions of a batch, at least, for each concurrent worker: at the end of a batch all wait for the last answer."""
 
 Ask = Callable[[Sequence[str], Sequence[Example]], Awaitable[Sequence[Result]]]
