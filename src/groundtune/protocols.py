@@ -404,6 +404,18 @@ class HasThreshold(Approach, Protocol):
 
 
 @runtime_checkable
+class Combination(Approach, Protocol):
+    """An approach that asks others."""
+
+    @property
+    def parts(self) -> Sequence[Approach]: ...
+
+    def with_parts(self, approaches: Mapping[str, Approach]) -> Approach:
+        """Return the same combination of other approaches with the same names, as far as they are given."""
+        ...
+
+
+@runtime_checkable
 class StreamingApproach(Approach, Protocol):
     """An approach that can hand out an answer while it is being written."""
 

@@ -10,6 +10,7 @@ FAMILIES: Mapping[str, Family] = {
     "quote-bm25": "rag",
     "quote-dense": "rag",
     "quote-hybrid": "rag",
+    "cascade": "rag",
     "tuned": "fine-tune",
     "tuned-constrained": "fine-tune",
     "hybrid": "both",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundtune import build
+from groundtune.approaches.cascade import Cascade
 from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
 from groundtune.approaches.group_gate import GroupGate
@@ -40,6 +41,7 @@ WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
 TRAINED_TOGETHER = 8
 """Questions that a trained model is asked at a time; on this machine it answers them in one batch."""
+CASCADE = "cascade"
 WITH_SCHEMA = ("constrained", "fewshot-constrained")
 """Those that are added for objects: `prompt` and `fewshot`, with the schema of the task held in the decoder."""
 QUOTE_STAGES: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
@@ -57,6 +59,8 @@ class Building:
     registry: "ApproachRegistry"
     only: frozenset[str] | None = None
     """Names to build; None: all."""
+    named: frozenset[str] = frozenset()
+    """Names that somebody asked for: some approaches, such as `tuned@ID`, are never built unasked."""
     checker: SupportChecker | None = None
     """Decides about citations, where the project names one."""
     tuned_generators: dict[str, Generator] = field(default_factory=dict)
@@ -74,9 +78,8 @@ class Building:
         The plain name has the default one.
         """
         wordings, listed = self.resources.wordings, self.config.compare.prompt_names
-        asked = listed if len(listed) > 1 else ()
-        if self.only is not None:
-            asked = tuple(each.partition("/")[2] for each in self.only if each != name and plain_name(each) == name)
+        asked = listed if len(listed) > 1 and self.only is None else ()
+        asked = (*asked, *(each.partition("/")[2] for each in self.named if each != name and plain_name(each) == name))
         chosen = {f"{name}/{wording}": wordings[wording] for wording in asked if wording in wordings}
         return {name: default_wording(self.config, self.resources, name, table), **chosen}
 
@@ -147,7 +150,13 @@ def known_names(config: Config) -> list[str]:
     names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
     names += ["nearest"] if config.task == "classify" else []
     names += [name for names_of_table in tuned_tables(config).values() for name in names_of_table.values()]
+    names += [CASCADE] if config.cascade else []
     return [*names, *load_extensions().approaches]
+
+
+def parts_of(config: Config, name: str) -> tuple[str, ...]:
+    """Return the approaches that a combination asks; none for any other approach."""
+    return config.cascade.approaches if name == CASCADE and config.cascade else ()
 
 
 def names_with_model(config: Config) -> tuple[str, ...]:
@@ -264,7 +273,7 @@ async def add_tuned(building: Building) -> None:
     tables = tuned_tables(building.config)
     for table, roles in tables.items():
         await _add_artifact(building, table, roles, None)
-    for name in building.only or ():
+    for name in building.named:
         pinned_table = tune_table_of(building.config, name)
         artifact_id = name.partition("@")[2]
         if pinned_table and artifact_id:
@@ -410,7 +419,7 @@ def add_nearest(building: Building, *, alone: bool) -> None:
 def add_extensions(building: Building) -> None:
     """Add the approaches of packages, where they are named."""
     config, registry = building.config, building.registry
-    for name in filter(adds_approach, building.only or ()):
+    for name in filter(adds_approach, building.named):
         if reason := build.added_part_violation(config, "approach", name):
             registry.forbidden[name] = reason
             continue
@@ -422,6 +431,30 @@ def add_extensions(building: Building) -> None:
             continue
         registry.ready[name] = approach
         registry.concurrency[name] = getattr(approach, "concurrency", 1)
+
+
+def add_cascade(building: Building) -> None:
+    """Add the approach that asks others in turn, if the project has one. Call it after these were added."""
+    config, registry = building.config, building.registry
+    if config.cascade is None or not building.wants(CASCADE):
+        return
+    names = config.cascade.approaches
+    for name in names:
+        if reason := registry.forbidden.get(plain_name(name)):
+            registry.forbidden[CASCADE] = f"it asks {name}: {reason}"
+            return
+        if name not in registry.ready:
+            reason = registry.missing.get(name) or registry.missing.get(plain_name(name)) or "is no approach"
+            registry.missing[CASCADE] = f"asks {name}, which {reason}"
+            return
+    registry.ready[CASCADE] = Cascade(
+        CASCADE,
+        [registry.ready[name] for name in names],
+        cites=building.resources.output_format.cites,
+        min_confidence=config.cascade.min_confidence,
+    )
+    registry.parts[CASCADE] = names
+    registry.concurrency[CASCADE] = min(registry.concurrency.get(name, 1) for name in names)
 
 
 def _fixed(config: Config, resources: Resources) -> ShotChooser:

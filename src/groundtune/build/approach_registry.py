@@ -17,7 +17,7 @@ from groundtune.build.resources import Resources
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
 from groundtune.extensions import adds_approach, load_extensions
-from groundtune.protocols import Approach
+from groundtune.protocols import Approach, Combination
 from groundtune.types import Artifact
 
 
@@ -40,8 +40,25 @@ class ApproachRegistry:
     """Maps each name to the trained artifact it uses."""
     further: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Maps each name to those of its trainings with other seeds, which are measured as the same approach."""
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Maps each combination, such as `cascade`, to the approaches that it asks."""
     known: Callable[[], list[str]] = list
     """Returns all names that this project may have, also of approaches that were not built; imports packages."""
+
+    @property
+    def asked(self) -> set[str]:
+        """Names of the ready approaches, and of those that the combinations among them ask."""
+        return {*self.ready, *(part for name in self.ready for part in self.parts.get(name, ()))}
+
+    def recombined(self) -> "ApproachRegistry":
+        """Return the registry with combinations that ask the approaches as they are now."""
+        combined = {
+            name: approach.with_parts(self.ready)
+            if name in self.parts and isinstance(approach, Combination)
+            else approach
+            for name, approach in self.ready.items()
+        }
+        return replace(self, ready=combined)
 
     def select(self, chosen: Sequence[str | Approach]) -> "ApproachRegistry":
         """Return the chosen approaches, or all ready ones. Raises UsageError, or MissingError when none can run.
@@ -88,11 +105,16 @@ async def build_registry(
 ) -> ApproachRegistry:
     """Build every approach that the task and the configuration allow; give a reason for the others.
 
-    only: build just these, and add those of packages and pinned ones (`NAME@ID`), which are never built unasked.
+    only: build just these with the parts of combinations among them, and add those of packages and pinned ones
+    (`NAME@ID`), which are never built unasked.
     """
     registry = ApproachRegistry(known=partial(families.known_names, config))
     checker = build.support_checker(config) if resources.output_format.cites else None
-    building = Building(config, resources, registry, None if only is None else frozenset(only), checker)
+    named = {*(only or ()), *(families.parts_of(config, families.CASCADE) if only is None else ())}
+    named.update(part for name in only or () for part in families.parts_of(config, name))
+    building = Building(
+        config, resources, registry, None if only is None else frozenset(named), frozenset(named), checker
+    )
     has_model = config.models["default"].kind != "quote"
     for name, model in config.models.items():
         if model.kind != "quote" and not families.only_judges(config, name):
@@ -103,6 +125,7 @@ async def build_registry(
         families.add_nearest(building, alone=not has_model)
     await families.add_tuned(building)
     families.add_extensions(building)
+    families.add_cascade(building)
     if not has_model:
         for name in set(families.names_with_model(config)) - {*registry.ready, *registry.forbidden}:
             registry.missing.setdefault(name, families.NEEDS_MODEL)
@@ -155,7 +178,8 @@ def needs_examples(config: Config, name: str) -> bool:
     task_needs = (config.task == "classify" and not config.labels) or (
         config.task == "extract" and config.schema_file is None
     )
-    return task_needs or name.startswith("fewshot") or name == "nearest" or adds_approach(name)
+    asked = (name, *families.parts_of(config, name))
+    return task_needs or any(each.startswith("fewshot") or each == "nearest" or adds_approach(each) for each in asked)
 
 
 def _own(choice: object) -> Approach | None:

@@ -50,6 +50,24 @@ def complete_answer(answer: Answer, approach: str, *, seconds: float | None = No
     )
 
 
+def combined_answer(approach: str, answers: Sequence[Answer]) -> Answer:
+    """Return the last of several answers as that of an approach that asked for all of them, with what they all took."""
+    last = answers[-1]
+    steps: dict[str, float] = {}
+    for answer in answers:
+        for step, seconds in answer.steps.items():
+            steps[step] = steps.get(step, 0.0) + seconds
+    return replace(
+        last,
+        approach=approach,
+        route=(approach, *(name for answer in answers for name in answer.route)),
+        usage=total_usage([answer.usage for answer in answers]),
+        steps=steps,
+        paid=any(answer.paid for answer in answers),
+        cached=all(answer.cached for answer in answers),
+    )
+
+
 def total_usage(usages: Sequence[Usage]) -> Usage:
     """Return the sum; a field unknown in any usage is None. An empty list gives all 0."""
 

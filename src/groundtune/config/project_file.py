@@ -250,6 +250,24 @@ class CompareConfig(Section):
         return self
 
 
+class CascadeConfig(Section):
+    """The approach `cascade`: approaches of which each is asked if the answer of the one before is not good enough."""
+
+    approaches: Annotated[Texts, Field(min_length=2, max_length=5)]
+    """In the order in which they are asked, the cheapest first."""
+    min_confidence: Fraction | None = None
+    """Confidence below which the next one is asked; None: only abstentions and citations decide."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for name in self.approaches:
+            if name in ("cascade", "routed"):
+                raise value_error(f'"{name}" cannot be asked: it asks others itself', key="approaches")
+            if self.approaches.count(name) > 1:
+                raise value_error(f'asks "{name}" twice', hint="name each once", key="approaches")
+        return self
+
+
 class PriceConfig(Section):
     """Prices in US dollars per million tokens."""
 
@@ -315,6 +333,7 @@ class Config(Section):
     checks: Annotated[tuple[CheckConfig, ...], AsTuple] = ()
     judge: JudgeConfig | None = None
     compare: CompareConfig = CompareConfig()
+    cascade: CascadeConfig | None = None
     tune: dict[Name, TuneConfig] = Field(default_factory=dict)
     """Training runs by name."""
     providers: dict[Name, ProviderConfig] = Field(default_factory=dict)

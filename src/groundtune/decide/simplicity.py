@@ -16,10 +16,10 @@ SIMPLEST_FIRST = (
     ("tuned",),
     ("tuned-constrained",),
     ("hybrid",),
-    ("routed", "fallback"),
+    ("cascade", "routed"),
 )
 """Kinds of approaches by how much has to be built, run and kept up to date. Those in one row are equally simple."""
-COMBINATIONS = ("hybrid", "routed", "fallback")
+COMBINATIONS = ("hybrid", "cascade", "routed")
 PARTS = {"hybrid": ("tuned", "rag")}
 """What a combination is made of. Those that are not listed choose among all other approaches."""
 

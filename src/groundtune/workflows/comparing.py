@@ -36,7 +36,7 @@ from groundtune.measure.retrieval_quality import LocatedEvidence, locate_all
 from groundtune.measure.runner import JudgeCall, open_matrix
 from groundtune.measure.scoring import Scorer
 from groundtune.models.builtin_models import model_note
-from groundtune.protocols import Approach, Generator
+from groundtune.protocols import Approach, Combination, Generator
 from groundtune.tune.job import read_job
 from groundtune.tune.preflight.leakage import row_key
 from groundtune.types import Artifact, Example, Result
@@ -198,7 +198,7 @@ async def _calibrated(
     plans = await plan_calibration(config, resources, registry, calibration, fitted, compared_on=split)
     calibrated = await calibrate_all(config, registry, plans, score, progress=step)
     fitted = save_thresholds(workspace, plans, calibrated)
-    registry = with_thresholds(registry, calibrated)
+    registry = with_thresholds(registry, calibrated).recombined()
     return registry, fitted, describe_thresholds(config, registry, plans, calibrated, fitted)
 
 
@@ -234,7 +234,7 @@ def _without_training_examples(
     """
     seen: dict[str, set[str]] = {}
     for name, artifact in registry.artifacts.items():
-        if name in registry.ready and models:
+        if name in registry.asked and models:
             job = read_job(models / artifact.id)
             rows = [*job.rows("train"), *job.rows("validation")]
             ids = {row.id for row in rows}
@@ -377,13 +377,30 @@ async def _conditions(
         "form": repr(resources.output_format),
         "checks": [digest_file(path) for path in _check_files(config, resources.root)],
         "requests": {name: registry.requests.get(name) for name in sorted(set(registry.model_tables.values()))},
-        "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.ready},
+        "artifacts": {name: artifact.id for name, artifact in registry.artifacts.items() if name in registry.asked},
         "wordings": {
             name: approach.wording.digest(config.task)
             for name, approach in registry.ready.items()
             if isinstance(approach, Pipeline)
         },
         **({"packages": packages} if packages else {}),
+        **({"parts": parts} if (parts := _parts(config, registry)) else {}),
+    }
+
+
+def _parts(config: Config, registry: ApproachRegistry) -> dict[str, list[Any]]:
+    """Return what the approaches that combinations ask depend on, whether or not they are compared themselves."""
+    return {
+        name: [
+            [
+                part.name,
+                getattr(part, "threshold", None),
+                part.wording.digest(config.task) if isinstance(part, Pipeline) else None,
+            ]
+            for part in approach.parts
+        ]
+        for name, approach in registry.ready.items()
+        if name in registry.parts and isinstance(approach, Combination)
     }
 
 
@@ -430,7 +447,9 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str]) -
             }
             for name, artifact in trained.items()
         },
-        "training_usd": {name: _training_usd(registry, name) for name in trained},
+        "training_usd": {
+            name: _training_usd(registry, name) for name in (*trained, *(set(registry.parts) & set(registry.ready)))
+        },
         "model_tables": {name: table for name, table in registry.model_tables.items() if name in registry.ready},
         "model_notes": _model_notes(config, registry, trained),
         "forgetting": {
@@ -454,8 +473,9 @@ def _model_notes(config: Config, registry: ApproachRegistry, trained: Mapping[st
 
 
 def _training_usd(registry: ApproachRegistry, name: str) -> float | None:
-    """Return what all trainings of an approach cost; None if that of one is unknown."""
-    costs = [registry.artifacts[training].usd for training in (name, *registry.further.get(name, ()))]
+    """Return what all trainings of an approach, or of those that it asks, cost; None if that of one is unknown."""
+    asked = [part for part in registry.parts.get(name, (name,)) if part in registry.artifacts]
+    costs = [registry.artifacts[training].usd for part in asked for training in (part, *registry.further.get(part, ()))]
     known = [usd for usd in costs if usd is not None]
     return sum(known) if len(known) == len(costs) else None
 

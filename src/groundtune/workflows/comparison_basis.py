@@ -14,7 +14,7 @@ from groundtune.types import Example
 
 SETTINGS = {
     "task", "language", "instructions", "labels", "schema_file", "models", "embedder", "passages", "retrieval",
-    "answers", "shots", "context", "checks", "judge", "prices",
+    "answers", "shots", "context", "checks", "judge", "prices", "cascade",
 }  # fmt: skip
 """Sections of the project file that affect answers or their scores."""
 CHANGED = {
@@ -32,6 +32,8 @@ def settings(config: Config) -> dict[str, Any]:
     """Return the sections of the project file that affect answers, without the choice of the approach."""
     values = config.model_dump(mode="json", include=SETTINGS)
     del values["answers"]["approach"]
+    if config.cascade is None:  # as in projects from before there were any
+        del values["cascade"]
     return values
 
 

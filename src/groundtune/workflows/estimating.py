@@ -13,6 +13,7 @@ import numpy as np
 
 from groundtune import build
 from groundtune.approaches.pipeline import Pipeline
+from groundtune.build.approach_families import parts_of
 from groundtune.build.approach_registry import build_registry, with_further_trainings
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds import training_kind
@@ -145,6 +146,7 @@ async def estimate(
         resources = _without_paid_embedder(config, resources)
     # approaches of the caller and of packages cannot be estimated
     names = [choice for choice in chosen if isinstance(choice, str) and not adds_approach(choice)]
+    names = list(dict.fromkeys(part for name in names for part in parts_of(config, name) or (name,)))
     registry = await build_registry(config, resources, only=names if chosen else None)
     registry = registry if chosen and not names else registry.select(names)
     registry = await with_further_trainings(config, resources, registry)
@@ -156,6 +158,8 @@ async def estimate(
     plans = await plan_calibration(config, resources, registry, calibration, resources.fitted, compared_on=split)
     estimates = []
     for name, approach in registry.ready.items():
+        if name in registry.parts:
+            continue  # it asks what the approaches behind it are asked, and finds their replies in the cache
         model, artifact = registry.model_tables.get(name), registry.artifacts.get(name)
         table = _endpoint_of(artifact) if artifact else config.models[model] if model else None
         questions = plans[name].questions if name in plans else ()
