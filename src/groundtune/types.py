@@ -413,6 +413,8 @@ class Answer(Displayed):
     """What makes the answer doubtful, one sentence each."""
     cached: bool = False
     """Whether all generations came from the cache; `usage` is then that of the original calls."""
+    degradation: str | None = None
+    """Why another approach than the chosen one answered; None when the chosen one did."""
 
     def view(self) -> list[Block]:
         return answer_view(self)

@@ -88,7 +88,7 @@ def test_a_part_that_cannot_run_is_named(make_project: MakeProject, embedder: Bu
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('["rag"]', "at least 2"),
+        ('["rag"]', "two to five approaches, not 1"),
         ('["rag", "rag"]', 'asks "rag" twice'),
         ('["rag", "cascade"]', "cannot be asked"),
     ],

@@ -125,10 +125,10 @@ async def build_registry(
         families.add_nearest(building, alone=not has_model)
     await families.add_tuned(building)
     families.add_extensions(building)
-    families.add_cascade(building)
     if not has_model:
         for name in set(families.names_with_model(config)) - {*registry.ready, *registry.forbidden}:
             registry.missing.setdefault(name, families.NEEDS_MODEL)
+    families.add_cascade(building)
     return registry
 
 

@@ -253,19 +253,30 @@ class CompareConfig(Section):
 class CascadeConfig(Section):
     """The approach `cascade`: approaches of which each is asked if the answer of the one before is not good enough."""
 
-    approaches: Annotated[Texts, Field(min_length=2, max_length=5)]
+    approaches: Texts
     """In the order in which they are asked, the cheapest first."""
     min_confidence: Fraction | None = None
     """Confidence below which the next one is asked; None: only abstentions and citations decide."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
+        if not 2 <= (count := len(self.approaches)) <= 5:
+            raise value_error(f"must be two to five approaches, not {count}", key="approaches")
         for name in self.approaches:
             if name in ("cascade", "routed"):
                 raise value_error(f'"{name}" cannot be asked: it asks others itself', key="approaches")
             if self.approaches.count(name) > 1:
                 raise value_error(f'asks "{name}" twice', hint="name each once", key="approaches")
         return self
+
+
+class FallbackConfig(Section):
+    """What stands in for an approach that fails or takes too long when a question is asked."""
+
+    approaches: Texts = ()
+    """In the order in which they are asked. In task answer `quote-hybrid` comes last in any case."""
+    max_seconds: Seconds = 60
+    """Time for a whole answer: each approach may take half of what is left, the last one all of it."""
 
 
 class PriceConfig(Section):
@@ -334,6 +345,7 @@ class Config(Section):
     judge: JudgeConfig | None = None
     compare: CompareConfig = CompareConfig()
     cascade: CascadeConfig | None = None
+    fallback: FallbackConfig | None = None
     tune: dict[Name, TuneConfig] = Field(default_factory=dict)
     """Training runs by name."""
     providers: dict[Name, ProviderConfig] = Field(default_factory=dict)

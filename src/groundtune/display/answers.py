@@ -38,10 +38,11 @@ def answer_view(answer: "Answer") -> list[Block]:
 
 
 def answer_doubts(answer: "Answer") -> list[str]:
-    """Return what makes an answer doubtful: that it cites nothing, that it was cut off, and its warnings."""
+    """Return what makes an answer doubtful: a failure, that it cites nothing, that it was cut off, and its warnings."""
     cites = not answer.citations or any(citation.marker or citation.source for citation in answer.citations)
     cut = [f"the answer was cut off at {answer.cut}: {how_to_raise(answer.cut)}"] if answer.cut else []
-    return [*([] if cites else [UNCITED_ANSWER]), *cut, *answer.warnings]
+    degraded = [answer.degradation] if answer.degradation else []
+    return [*degraded, *([] if cites else [UNCITED_ANSWER]), *cut, *answer.warnings]
 
 
 def trace_view(answer: "Answer") -> list[Block]:

@@ -11,9 +11,11 @@ from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat
 from groundtune.approaches.wordings import Wording
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach, needs_examples
+from groundtune.build.fallback import answering_approach, chain_names
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
 from groundtune.build.task import task_format, task_wordings
+from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import select_split
@@ -44,6 +46,8 @@ class Session:
         """The task as read with and without examples."""
         self._approaches: dict[str, tuple[_Basis, Approach]] = {}
         """Approaches asked before, each with what it was built from."""
+        self._breakers: dict[str, CircuitBreaker] = {}
+        """By endpoint; they outlive the approaches."""
 
     def configure(self, config: Config) -> None:
         """Go on with another configuration that has the same index and the same files of examples."""
@@ -133,19 +137,23 @@ class Session:
     async def approach(self, chosen: str | Approach | None = None) -> AsyncIterator[Approach]:
         """Ask an approach by name; it is kept for the next question until what it was built from changes.
 
+        Where the project has a table [fallback], others stand in for it when it fails.
         chosen: an object is used as it is; None: the project's choice. Raises what `ApproachRegistry.select` does.
         """
         name = default_approach(self._config) if chosen is None else chosen
         if not isinstance(name, str):
             yield next(iter(ApproachRegistry().select([name]).ready.values()))
             return
-        async with self.resources(examples=needs_examples(self._config, name)) as resources:
+        names = chain_names(self._config, name)
+        examples = any(needs_examples(self._config, each) for each in names)
+        async with self.resources(examples=examples) as resources:
             models = await asyncio.to_thread(artifact_signature, self._workspace.models) if self._config.tune else ()
             basis = _Basis(resources.index, resources.output_format, models, resources.fitted, resources.wordings)
             kept = self._approaches.get(name)
             if kept is None or not kept[0].same(basis):
-                registry = await build_registry(self._config, resources, only=[name])
-                kept = self._approaches[name] = (basis, registry.select([name]).ready[name])
+                registry = await build_registry(self._config, resources, only=names)
+                answering = answering_approach(self._config, registry, name, self._breakers)
+                kept = self._approaches[name] = (basis, answering)
             yield kept[1]
 
     async def _current_index(self) -> OpenIndex:
