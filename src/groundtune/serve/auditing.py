@@ -39,7 +39,7 @@ class Auditor:
             "status": answer.status,
             "approach": answer.approach,
             "route": list(answer.route),
-            "degradation": None,
+            "degradation": answer.degradation,
             "generator": answer.trace.model,
             "index": await project.aindex_version(),
             "passages": [{"id": hit.passage.id, "text": digest_text(hit.passage.text)} for hit in answer.hits],

@@ -77,7 +77,7 @@ def groundtune_field(answer: Answer, base: str) -> dict[str, Any]:
         "status": answer.status,
         "approach": answer.approach,
         "route": list(answer.route),
-        "degradation": None,
+        "degradation": answer.degradation,
         "confidence": answer.confidence,
         "output": answer.output,
         "citations": [_citation(citation, base) for citation in answer.citations],
