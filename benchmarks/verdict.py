@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import machine, table
-from groundtune.decide.verdict import Requirements, decide
+from groundtune.decide.rules import Requirements
+from groundtune.decide.verdict import decide
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.stats.significance import PairedDifference, holm, paired_difference
 from groundtune.types import ApproachSummary, Difference, Interval, Verdict

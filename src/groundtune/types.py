@@ -629,6 +629,23 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Flip:
+    """A change of one thing that changes the verdict."""
+
+    key: str
+    """What moves, by the name of `report --what-if`."""
+    now: float | bool | str | None
+    """Its value now; None: unknown, or no limit."""
+    value: float | bool | str | None
+    """A value at which the verdict is another one; None: no limit."""
+    side: Literal["or more", "or less", "exactly"]
+    """Which values have the same effect, as far as no other flip comes."""
+    choice: str | None
+    """What would be recommended; None: no approach."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict(Displayed):
     """Recommendation of an approach, or the statement that the data cannot decide."""
 
@@ -641,8 +658,8 @@ class Verdict(Displayed):
     """The best approach and those not measurably worse, best first."""
     ruled_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Maps each excluded name to the requirements that it misses."""
-    flips: tuple[str, ...] = ()
-    """Conditions that would change the verdict."""
+    flips: tuple[Flip, ...] = ()
+    """Changes of one thing that would change the verdict."""
     caveats: tuple[str, ...] = ()
     more_examples: int | None = None
     """Approximate number of further examples that would decide it; None when decided or when no number would."""

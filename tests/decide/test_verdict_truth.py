@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from groundtune.decide.verdict import Requirements, decide
+from groundtune.decide.rules import Requirements
+from groundtune.decide.verdict import decide
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.stats.significance import holm, paired_difference
 from groundtune.types import ApproachSummary, Difference, Verdict

@@ -40,7 +40,7 @@ from groundtune.display import Displayed
 from groundtune.display.answers import trace_view
 from groundtune.display.blocks import as_text
 from groundtune.tune.job import Bounds
-from groundtune.types import Prompt
+from groundtune.types import Flip, Prompt
 from groundtune.workflows.judging import Disagreement
 
 MEAN = Interval(0.8931, 0.871, 0.914, 120)
@@ -146,7 +146,7 @@ def test_a_verdict_shows_its_reasons() -> None:
         "Use rag.",
         reasons=("It is best.",),
         ruled_out={"context": ("too slow",)},
-        flips=("a price",),
+        flips=(Flip("months", 12, 6, "or less", None, "a price"),),
         caveats=("few",),
     )
     assert str(verdict).split("\n") == [

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from groundtune.build.approach_registry import ApproachRegistry
-from groundtune.decide.verdict import Requirements
+from groundtune.decide.rules import Requirements
 from groundtune.errors import ProviderError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import read_results

@@ -1,5 +1,6 @@
 """Implement `groundtune costs`: what each approach costs, and where the lines cross."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,14 +38,14 @@ def run(
 
 
 def _cost_report(name: str | None, folder: Path) -> "CostReport":
-    from groundtune.workflows.costing import cost_report
+    from groundtune.workflows.costing import CostTerms, assumed_costs, measured_costs
 
     try:
         find_project(folder)
     except MissingError:
         if name is not None or not folder.is_dir():
             raise
-        return cost_report(None)
+        return assumed_costs(CostTerms())
     from groundtune.project import Project
 
     with Project.open(folder) as project:
@@ -54,4 +55,8 @@ def _cost_report(name: str | None, folder: Path) -> "CostReport":
             if name is not None:
                 raise
             report = None
-        return cost_report(project.config, report, project.artifacts(), labelled=len(project.session.examples()))
+        terms = CostTerms.of_project(project.config, len(project.session.examples()))
+        if report is None:
+            return assumed_costs(terms)
+        costs = measured_costs(report.approaches, report.figures, report.verdict, report.run.about, terms)
+        return replace(costs, run=report.run.name)

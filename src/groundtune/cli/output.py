@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +14,11 @@ from typing import Any, Protocol
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
+from groundtune.display import Block, Line, Table
+from groundtune.display.blocks import as_text
 from groundtune.types import Interval
 
 SPARSE_SECONDS = 10.0
@@ -98,7 +100,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, droppab
         console.width = max(console.width, _total(widths, kept))
     fits = _total(widths, kept) <= console.width
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = RichTable(box=None, pad_edge=False, header_style="bold")
     for at in kept:
         cells = [row[at] for row in rows if row[at] is not None]
         number = bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
@@ -108,6 +110,15 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, droppab
         table.add_row(*(row[at] for at in kept))
     console.print(table)
     return [head for at, head in enumerate(columns) if at not in kept]
+
+
+def show_blocks(blocks: Iterable[Block]) -> None:
+    """Print lines and tables of a result; columns of a table after the second are dropped where they do not fit."""
+    for block in blocks:
+        if isinstance(block, Table):
+            show_table(block.columns, block.rows, droppable=block.columns[:1:-1])
+        else:
+            print_line(as_text([block]), style="bold" if isinstance(block, Line) and block.tone == "strong" else "")
 
 
 def _total(widths: Sequence[int], kept: Sequence[int]) -> int:

@@ -21,6 +21,8 @@ COLUMNS = (
     "citation_precision", "citation_recall", "supported",
 )  # fmt: skip
 """Scores shown next to the primary one, if the run has them."""
+MOST_FLIPS = 8
+"""Changes that would change the verdict, of which the terminal shows the nearest."""
 FIGURES = ("abstained", "cut", "errors", "p95 s", "usd/1k")
 """Other figures shown for each approach, `cut` only where a reply was. Dropped from left to right if narrow."""
 
@@ -96,8 +98,10 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
         output.print_line(f"  {reason}")
     for name, reasons in verdict.ruled_out.items():
         output.print_line(f"  ruled out: {name}: {'; '.join(reasons)}")
-    for flip in verdict.flips:
-        output.print_line(f"  would change the verdict: {flip}")
+    for flip in verdict.flips[:MOST_FLIPS]:
+        output.print_line(f"  would change the verdict: {flip.sentence}")
+    if more := len(verdict.flips[MOST_FLIPS:]):
+        output.print_line(f"  would change the verdict: {format_count(more, 'other')}; --json names all")
     for caveat in verdict.caveats:
         output.print_line(f"  caveat: {caveat}")
     output.print_line()
@@ -105,6 +109,7 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     _show_diagnoses(report)
     if report.guides_sentence:
         output.print_line(report.guides_sentence)
+    output.show_blocks(report.costs.brief(verdict.leaders))
     for summary in report.approaches:
         if summary.unchecked:
             share = f"{summary.unchecked:.0%} of the sentences of its answers could not be checked"

@@ -150,14 +150,14 @@ class CostModel:
         random = np.random.default_rng(seed)
         self._draws = {name: _draw(random, assumption) for name, assumption in sorted(assumptions.items())}
         self._shared = random.random(DRAWS)
-        self._months, self._changes = months, changes
+        self.months, self._changes = months, changes
 
     def cost(self, approach: CostedApproach) -> ApproachCost:
         """Return what an approach costs."""
         setup, monthly = self._setup(approach), self._monthly_parts(approach)
         per_request, fixed, volume = self.request(approach), self.fixed(approach), self._draws["requests_per_month"]
         total_setup = _sum(setup)
-        monthly["set-up, monthly"] = None if total_setup is None else total_setup / self._months
+        monthly["set-up, monthly"] = None if total_setup is None else total_setup / self.months
         monthly["requests, monthly"] = None if per_request is None else per_request * volume
         total = None if per_request is None or fixed is None else fixed + per_request * volume
         correct = self._correct(approach)
@@ -208,7 +208,7 @@ class CostModel:
     def fixed(self, approach: CostedApproach) -> Draws | None:
         """Return what a month costs without any request, the set-up spread over the months; None when unknown."""
         setup, monthly = _sum(self._setup(approach)), _sum(self._monthly_parts(approach))
-        return None if setup is None or monthly is None else setup / self._months + monthly
+        return None if setup is None or monthly is None else setup / self.months + monthly
 
     def _setup(self, approach: CostedApproach) -> dict[str, Draws | None]:
         draws = self._draws

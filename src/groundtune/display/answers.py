@@ -111,7 +111,7 @@ def verdict_view(verdict: "Verdict") -> list[Block]:
         Line(verdict.sentence, "strong"),
         *(Line(reason, indent=1) for reason in verdict.reasons),
         *(Line(f"ruled out: {name}: {'; '.join(why)}", indent=1) for name, why in verdict.ruled_out.items()),
-        *(Line(f"would change the verdict: {flip}", indent=1) for flip in verdict.flips),
+        *(Line(f"would change the verdict: {flip.sentence}", indent=1) for flip in verdict.flips),
         *(Line(f"caveat: {caveat}", indent=1) for caveat in verdict.caveats),
     ]
 

@@ -26,7 +26,7 @@ from groundtune.common.format_version import versioned
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
 from groundtune.dataset.examples import example_key
-from groundtune.decide.verdict import Requirements
+from groundtune.decide.rules import Requirements
 from groundtune.errors import FormatError, UsageError
 from groundtune.extensions import Score
 from groundtune.measure.approach_summaries import cluster_examples
@@ -125,7 +125,7 @@ async def compare(
     )
     judge = build.judge(config, resources.embedder, resources.wrap_generator, patience_seconds=PATIENCE_SECONDS)
     context = {
-        **_context(config, registry, named),
+        **_context(config, registry, named, len(calibration)),
         **basis,
         "primary": metric,
         "thresholds": thresholds,
@@ -415,10 +415,10 @@ async def _basis(config: Config, resources: Resources, examples: Sequence[Exampl
     return {"basis": basis, "index_version": snapshot}
 
 
-def _context(config: Config, registry: ApproachRegistry, named: Sequence[str]) -> dict[str, Any]:
+def _context(config: Config, registry: ApproachRegistry, named: Sequence[str], labelled: int) -> dict[str, Any]:
     """Return what only the verdict depends on: changing it needs a new verdict but no new answers.
 
-    named: approaches that were asked for by name, each of which is reported.
+    named: approaches that were asked for by name, each of which is reported. labelled: number of all examples.
     """
     required = config.requirements
     further = {name for others in registry.further.values() for name in others} - set(named)
@@ -439,11 +439,18 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str]) -
         },
         "prefer_simpler": config.compare.prefer_simpler,
         "months": config.costs.months,
+        "costs": {
+            "documents_change": config.costs.documents_change,
+            "assumptions": dict(config.costs.assumptions),
+            "labelled": labelled or None,
+        },
         "trainings": {
             name: {
                 "table": artifact.name,
                 "seeds": 1 if "@" in name else config.tune[artifact.name].seeds,
                 "further": list(registry.further.get(name, ())),
+                "kind": artifact.kind,
+                "seconds": artifact.seconds,
             }
             for name, artifact in trained.items()
         },

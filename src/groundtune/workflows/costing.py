@@ -1,12 +1,10 @@
 """Say what each approach of a project costs: measured where there is a comparison, assumed elsewhere."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from statistics import fmean
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from groundtune.approaches.families import Family, family_of
-from groundtune.config import Config
 from groundtune.decide.costs import (
     ApproachCost,
     Assumption,
@@ -21,10 +19,13 @@ from groundtune.decide.costs import (
 from groundtune.decide.wording import usd
 from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import UsageError
-from groundtune.measure.approach_summaries import group_by_approach
-from groundtune.types import Artifact, Interval
-from groundtune.workflows.reporting import Report
+from groundtune.types import ApproachSummary, Interval, Verdict
+from groundtune.workflows.figures import Figures, MeanUse
 
+if TYPE_CHECKING:
+    from groundtune.config import Config
+
+COMMAND = "groundtune costs"
 MONTHLY = ", monthly"
 """End of the names of parts that are paid every month."""
 UNMEASURED: Sequence[Family] = ("prompt", "rag", "fine-tune", "both")
@@ -42,8 +43,14 @@ class CostReport(Displayed):
     """What the recommended approach gives for its cost, against the best one; None without a comparison."""
     run: str | None
     """The comparison that use and quality come from; None: assumed."""
-    months: int
-    """Months over which set-up is spread."""
+    model: CostModel = field(compare=False, repr=False)
+    costed: tuple[CostedApproach, ...] = field(compare=False, repr=False)
+    """What the model was asked about."""
+
+    @property
+    def months(self) -> int:
+        """Months over which set-up is spread."""
+        return self.model.months
 
     def summary(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -94,6 +101,26 @@ class CostReport(Displayed):
         table = Table(("assumption", "likely", "range", "unit", "origin"), rows)
         return [*blocks, Line(""), Line("Assumptions ([costs.assumptions] overrides each)", "strong"), table]
 
+    def brief(self, leaders: Collection[str]) -> list[Block]:
+        """Return what a verdict says of costs. leaders: approaches whose crossings are named."""
+        rows = [(each.name, _shown(each.monthly_usd), _shown(each.per_correct_usd)) for each in self.approaches]
+        crossings = [_crossing(each) for each in self.crossovers if each.a in leaders and each.b in leaders]
+        return [
+            Line(""),
+            Line(f"Costs: median [5% to 95%] of simulations; {COMMAND} shows all of it", "strong"),
+            *([Line(self.sentence, indent=1)] if self.sentence else []),
+            Table(("approach", f"a month at {self.volume} requests", "a correct answer"), rows),
+            *crossings,
+        ]
+
+    @property
+    def volume(self) -> str:
+        """The requests a month that are reckoned with."""
+        (volume,) = (each for each in self.assumptions if each.name == "requests_per_month")
+        return (
+            _number(volume.likely) if volume.low == volume.high else f"{_number(volume.low)} to {_number(volume.high)}"
+        )
+
     def _months_table(self) -> Table:
         names = [name for each in self.approaches for name in each.parts if name.endswith(MONTHLY)]
         names = list(dict.fromkeys(names))
@@ -104,37 +131,75 @@ class CostReport(Displayed):
         return Table(("approach", *(name.removesuffix(MONTHLY) for name in names)), rows)
 
 
-def cost_report(
-    config: Config | None, report: Report | None = None, artifacts: Iterable[Artifact] = (), labelled: int | None = None
-) -> CostReport:
-    """Return the costs of the approaches of a comparison, or of the four kinds before there is one.
+@dataclass(frozen=True, slots=True)
+class CostTerms:
+    """What a project says of its costs."""
 
-    config: None: no project yet. labelled: examples at hand. Raises UsageError for an unknown assumption.
+    requests_per_month: int | None = None
+    months: int = 12
+    """Months over which set-up is spread."""
+    documents_change: str | None = None
+    assumptions: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Low, likely and high of those that are not the defaults."""
+    labelled: int | None = None
+    """Examples at hand; None: not known."""
+
+    @classmethod
+    def of_project(cls, config: "Config", labelled: int) -> "CostTerms":
+        costs = config.costs
+        return cls(costs.requests_per_month, costs.months, costs.documents_change, costs.assumptions, labelled or None)
+
+    @classmethod
+    def of_run(cls, about: Mapping[str, Any]) -> "CostTerms":
+        """Return the terms at the time of the comparison; older runs do not have all of them."""
+        volume = about.get("requirements", {}).get("requests_per_month")
+        return cls(volume, about.get("months") or 12, **about.get("costs", {}))
+
+
+def assumed_costs(terms: CostTerms) -> CostReport:
+    """Return the costs of the four kinds of approaches, before there is a comparison."""
+    approaches = [CostedApproach(family, family, labelled=terms.labelled) for family in UNMEASURED]
+    return _cost_report(approaches, terms)
+
+
+def measured_costs(
+    summaries: Sequence[ApproachSummary],
+    figures: Figures,
+    verdict: Verdict,
+    about: Mapping[str, Any],
+    terms: CostTerms,
+) -> CostReport:
+    """Return the costs of the approaches of a comparison. about: the conditions of its run.
+
+    Raises UsageError for an unknown assumption.
     """
-    assumptions = _assumptions(config)
-    months = config.costs.months if config else 12
-    model = CostModel(assumptions, months=months, changes=config.costs.documents_change if config else None)
-    if report is None:
-        approaches = [CostedApproach(family, family, labelled=labelled or None) for family in UNMEASURED]
-    else:
-        approaches = _measured(report, config, {each.id: each for each in artifacts}, labelled)
-    costs = {each.name: model.cost(each) for each in approaches}
+    approaches = [
+        CostedApproach(
+            summary.name, family_of(summary.name), _use(summary, figures.use[summary.name], about), terms.labelled
+        )
+        for summary in summaries
+    ]
+    report = _cost_report(approaches, terms)
+    return replace(report, sentence=_sentence(summaries, verdict, {each.name: each for each in report.approaches}))
+
+
+def _cost_report(approaches: Sequence[CostedApproach], terms: CostTerms) -> CostReport:
+    assumptions = _assumptions(terms)
+    model = CostModel(assumptions, months=terms.months, changes=terms.documents_change)
     return CostReport(
-        approaches=tuple(costs.values()),
+        approaches=tuple(map(model.cost, approaches)),
         crossovers=tuple(all_crossovers(model, approaches)),
         assumptions=tuple(assumptions.values()),
-        sentence=_sentence(report, costs) if report else None,
-        run=report.run.name if report else None,
-        months=months,
+        sentence=None,
+        run=None,
+        model=model,
+        costed=tuple(approaches),
     )
 
 
-def _assumptions(config: Config | None) -> dict[str, Assumption]:
-    assumptions = default_assumptions()
-    if config is None:
-        return assumptions
-    stated = dict(config.costs.assumptions)
-    if (volume := config.costs.requests_per_month) is not None:
+def _assumptions(terms: CostTerms) -> dict[str, Assumption]:
+    assumptions, stated = default_assumptions(), dict(terms.assumptions)
+    if (volume := terms.requests_per_month) is not None:
         if "requests_per_month" in stated:
             raise UsageError("requests_per_month is set in [costs] and in [costs.assumptions]", hint="remove one")
         stated["requests_per_month"] = (volume, volume, volume)
@@ -148,56 +213,41 @@ def _assumptions(config: Config | None) -> dict[str, Assumption]:
     return assumptions
 
 
-def _measured(
-    report: Report, config: Config | None, artifacts: Mapping[str, Artifact], labelled: int | None
-) -> list[CostedApproach]:
-    """Take use, quality and trainings from a comparison."""
-    rows = group_by_approach(report.run.results)
-    about = report.run.about
-    trained, paid = about.get("artifacts", {}), about.get("training_usd", {})
-    approaches = []
-    for summary in report.approaches:
-        usages = [row.usage for row in rows[summary.name].values() if row.status != "error"]
-        prices = [usage.usd for usage in usages]
-        known = [price for price in prices if price is not None]
-        seconds = [
-            each
-            for usage in usages
-            if (each := usage.seconds if usage.machine_seconds is None else usage.machine_seconds) is not None
-        ]
-        artifact = artifacts.get(trained.get(summary.name, ""))
-        mean = None
-        if summary.mean is not None and summary.low is not None and summary.high is not None:
-            mean = Interval(summary.mean, summary.low, summary.high, summary.n)
-        use = MeasuredUse(
-            usd=fmean(known) if known and len(known) == len(prices) else None,
-            seconds=fmean(seconds) if seconds else None,
-            runs_here=_runs_here(prices, config, about.get("model_tables", {}).get(summary.name), artifact),
-            correct=mean,
-            training_usd=paid.get(summary.name, 0.0),
-            training_seconds=artifact.seconds if artifact and not artifact.usd else 0.0,
-        )
-        approaches.append(CostedApproach(summary.name, family_of(summary.name), use, labelled))
-    return approaches
+def _use(summary: ApproachSummary, use: MeanUse, about: Mapping[str, Any]) -> MeasuredUse:
+    """Return what the matrix and its conditions say of the use, quality and training of an approach."""
+    name, mean = summary.name, None
+    if summary.mean is not None and summary.low is not None and summary.high is not None:
+        mean = Interval(summary.mean, summary.low, summary.high, summary.n)
+    training = about.get("trainings", {}).get(name, {})
+    paid = about.get("training_usd", {}).get(name, 0.0)
+    return MeasuredUse(
+        usd=use.usd,
+        seconds=use.machine_seconds,
+        runs_here=_runs_here(use, training.get("kind"), about.get("model_tables", {}).get(name), about),
+        correct=mean,
+        training_usd=None if paid is None else paid / (1 + len(training.get("further", ()))),
+        training_seconds=0.0 if paid else training.get("seconds") or 0.0,
+    )
 
 
-def _runs_here(
-    prices: Sequence[float | None], config: Config | None, model: str | None, artifact: Artifact | None
-) -> bool:
-    """Whether this machine does the work: quotes, models that are trained here, and tables of the kind `local`."""
-    if artifact is not None:
-        return artifact.kind != "hosted"
-    table = config.models.get(model) if config and model else None
-    return bool(prices) and (all(price == 0 for price in prices) or (table is not None and table.kind == "local"))
+def _runs_here(use: MeanUse, kind: str | None, table: str | None, about: Mapping[str, Any]) -> bool:
+    """Whether this machine does the work: quotes, models that are trained here, and tables of the kind `local`.
+
+    kind: of the training; None: not trained, or an older run, which does not say it.
+    """
+    if kind is not None:
+        return kind != "hosted"
+    tables = about.get("settings", {}).get("models", {})
+    return use.usd == 0 or tables.get(table, {}).get("kind") == "local"
 
 
-def _sentence(report: Report, costs: Mapping[str, ApproachCost]) -> str | None:
+def _sentence(summaries: Sequence[ApproachSummary], verdict: Verdict, costs: Mapping[str, ApproachCost]) -> str | None:
     """Return `rag gives 94% of the best quality at 21% of its cost`, or None when that cannot be said."""
-    known = [each for each in report.approaches if each.mean]
+    known = [each for each in summaries if each.mean]
     if not known:
         return None
     best = max(known, key=lambda each: each.mean or 0.0)
-    name = report.verdict.choice or next(iter(report.verdict.leaders), best.name)
+    name = verdict.choice or next(iter(verdict.leaders), best.name)
     chosen = next((each for each in known if each.name == name), None)
     mine, theirs = (costs[each].monthly_usd if each in costs else None for each in (name, best.name))
     if chosen is None or chosen.mean is None or best.mean is None or mine is None or theirs is None:

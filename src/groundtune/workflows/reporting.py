@@ -9,17 +9,21 @@ from typing import Any
 from groundtune.advice.measured import Measured
 from groundtune.common.text import format_count
 from groundtune.decide.diagnosis import HEADING, Diagnosis, diagnose, largest_causes
-from groundtune.decide.verdict import Requirements, decide
+from groundtune.decide.rules import Requirements
+from groundtune.decide.trainings import TrainingCost, Trainings
+from groundtune.decide.verdict import decide
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Interval, Verdict
 from groundtune.workflows.caveats import cut_caveats, training_caveats
+from groundtune.workflows.costing import CostReport, CostTerms, measured_costs
 from groundtune.workflows.curve_file import curve_sentences
 from groundtune.workflows.figures import Figures, keep_figures
 from groundtune.workflows.fitted_sentences import prompt_sentences, threshold_sentences
 from groundtune.workflows.runs import Run
 from groundtune.workflows.stopping import stopping_sentences
+from groundtune.workflows.what_if import under_assumed_prices
 
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
 """Fields of an approach summary that a condition may name besides the scores."""
@@ -65,6 +69,8 @@ class Report(Displayed):
     approaches: tuple[ApproachSummary, ...]
     """Figures of each approach, with the price that includes its training."""
     verdict: Verdict
+    costs: CostReport
+    """What the approaches cost, on the terms of the comparison."""
     file: Path | None = None
     """Path of report.html, if written."""
 
@@ -91,6 +97,7 @@ class Report(Displayed):
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
             *(Line(sentence) for sentence in self.curve_sentences),
             *(Line(sentence, "dim") for sentence in (*self.prompt_sentences, *self.threshold_sentences)),
+            *self.costs.brief(self.verdict.leaders),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
 
@@ -196,10 +203,12 @@ class Report(Displayed):
                 "reasons": self.verdict.reasons,
                 "leaders": self.verdict.leaders,
                 "ruled_out": self.verdict.ruled_out,
-                "flips": self.verdict.flips,
+                "flips": [flip.sentence for flip in self.verdict.flips],
                 "caveats": self.verdict.caveats,
                 "more_examples": self.verdict.more_examples,
             },
+            "flips": [asdict(flip) for flip in self.verdict.flips],
+            "costs": self.costs.summary(),
             "unavailable": dict(self.run.missing),
             "stopping": asdict(self.run.stopping) if self.run.stopping else None,
             "curve": asdict(self.run.curve) if self.run.curve else None,
@@ -237,15 +246,20 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         figures = measure(run, primary)
         if run.key and primary is None:
             keep_figures(run.file.parent, run.key, figures)
-    summaries, notes = _add_training_cost(figures.approaches, run.about)
+    figures = under_assumed_prices(figures, run.about)
+    measured = figures.approaches
+    requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
+    requests, trainings = requirements.requests_per_month, _trainings(run.about)
+    summaries = trainings.priced(measured, requests)
     verdict = decide(
-        summaries,
+        measured,
         figures.differences,
-        Requirements(**run.about.get("requirements", {}), barred=run.barred),
+        requirements,
         primary=figures.primary,
         examples=figures.n,
         clusters=figures.groups,
         prefer_simpler=run.about.get("prefer_simpler", True),
+        trainings=trainings,
     )
     caveats = (
         *(stopping_sentences(run.stopping) if run.stopping else ()),
@@ -253,32 +267,19 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         *figures.wording_caveats,
         *cut_caveats(summaries, run.about),
         *figures.warning_caveats,
-        *notes,
+        *trainings.notes(measured, requests),
         *training_caveats(run.about, figures.training_means),
     )
-    return Report(run, figures, tuple(summaries), replace(verdict, caveats=caveats))
+    verdict = replace(verdict, caveats=caveats)
+    costs = measured_costs(summaries, figures, verdict, run.about, CostTerms.of_run(run.about))
+    return Report(run, figures, tuple(summaries), verdict, replace(costs, run=run.name))
 
 
-def _add_training_cost(
-    measured: Sequence[ApproachSummary], about: Mapping[str, Any]
-) -> tuple[list[ApproachSummary], list[str]]:
-    """Spread training costs over the months of [costs] and add them to the prices; return notes on those as well."""
-    requests, months = about.get("requirements", {}).get("requests_per_month"), about.get("months") or 12
-    priced, notes = [], []
-    for summary in measured:
-        cost = about.get("training_usd", {}).get(summary.name, 0.0)
-        if cost is None:
-            notes.append(f"The training cost of {summary.name} is unknown and not included in its price.")
-        elif cost and not requests:
-            notes.append(
-                f"The training of {summary.name} cost ${cost:,.2f}, which is not included in its price: "
-                "set costs.requests_per_month."
-            )
-        elif cost and summary.usd_per_1k is not None:
-            summary = replace(summary, usd_per_1k=summary.usd_per_1k + 1000 * cost / (months * requests))
-            notes.append(f"The price of {summary.name} includes its training cost, spread over {months} months.")
-        priced.append(summary)
-    return priced, notes
+def _trainings(about: Mapping[str, Any]) -> Trainings:
+    paid, trainings = about.get("training_usd", {}), about.get("trainings", {})
+    counts = {name: 1 + len(trainings.get(name, {}).get("further", ())) for name in paid}
+    costs = {name: TrainingCost(usd, counts[name]) for name, usd in paid.items()}
+    return Trainings(costs, about.get("months") or 12, about.get("costs", {}).get("documents_change"))
 
 
 def _mean(summary: ApproachSummary) -> Interval | None:

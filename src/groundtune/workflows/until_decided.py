@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from groundtune.common.support import is_cited
-from groundtune.decide.verdict import ALPHA, FEW_EXAMPLES, MAX_ERRORS, MIN_CITED, Requirements, unmet_requirements
+from groundtune.decide.rules import ALPHA, MAX_ERRORS, MIN_CITED, Requirements, unmet_requirements
+from groundtune.decide.verdict import FEW_EXAMPLES
 from groundtune.measure.approach_summaries import Clusters, approach_summaries, differences, group_by_approach
 from groundtune.measure.metric_names import ASSERTED_WRONG as WRONG
 from groundtune.measure.trainings import pool_trainings

@@ -1,12 +1,18 @@
-"""Put other requirements, volumes or months in place of those of a run, to see what its verdict would be."""
+"""Put other requirements, volumes or prices in place of those of a run, to see what its verdict would be."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from groundtune.decide.costs import CHANGES_PER_YEAR, default_assumptions
 from groundtune.errors import UsageError
+from groundtune.workflows.figures import Figures, MeanUse
 from groundtune.workflows.runs import Run
+
+APPROACH, MODEL = "usd_per_1k.", "prices."
+"""Beginnings of the keys of prices: of 1,000 requests of an approach, and of the tokens of a model."""
+TOKEN_PRICES = ("input_per_million", "cached_per_million", "output_per_million")
 
 
 def assume(run: Run, assumptions: Mapping[str, str]) -> Run:
@@ -15,20 +21,103 @@ def assume(run: Run, assumptions: Mapping[str, str]) -> Run:
     assumptions: values as text, by key; `none` removes a requirement. Raises UsageError that names a wrong one.
     """
     about = dict(run.about)
-    required = dict(about.get("requirements", {}))
+    required, costs = dict(about.get("requirements", {})), dict(about.get("costs", {}))
+    prices: dict[str, Any] = {}
+    stated = dict(costs.get("assumptions", {}))
     for key, text in assumptions.items():
-        read = KEYS.get(key)
-        if read is None:
-            raise UsageError(f"--what-if {key}: there is no such key", hint=f"keys: {', '.join(KEYS)}")
-        try:
-            value = read(text.strip())
-        except ValueError as error:
-            raise UsageError(f"--what-if {key}={text}: {error}") from None
-        if key == "months":
-            about["months"] = value
-        else:
+        value = _read(run, key, text)
+        if key in ("months", "prefer_simpler"):
+            about[key] = value
+        elif key == "documents_change":
+            costs[key] = value
+        elif key in REQUIREMENTS:
             required[key] = value
-    return replace(run, about={**about, "requirements": required})
+        elif "." in key:
+            prices[key] = value
+        else:
+            stated[key] = value
+    if "requests_per_month" in assumptions:
+        stated.pop("requests_per_month", None)
+    costs |= {"assumptions": stated} if stated else {}
+    return replace(run, about={**about, "requirements": required, "costs": costs, "assumed_prices": prices})
+
+
+def under_assumed_prices(figures: Figures, about: Mapping[str, Any]) -> Figures:
+    """Return the figures with the prices that are assumed: of the requests of an approach, or of a model's tokens.
+
+    Raises UsageError when a price that the assumed one needs beside it is not known.
+    """
+    assumed: Mapping[str, float] = about.get("assumed_prices", {})
+    usd: dict[str, float | None] = {}
+    for name, use in figures.use.items():
+        if tokens := _token_prices(name, about, assumed):
+            usd[name] = _token_usd(use, tokens, name)
+        if (price := assumed.get(f"{APPROACH}{name}")) is not None:
+            usd[name] = price / 1000
+    if not usd:
+        return figures
+    summaries = [
+        replace(each, usd_per_1k=None if (price := usd[each.name]) is None else 1000 * price)
+        if each.name in usd
+        else each
+        for each in figures.approaches
+    ]
+    use = {name: replace(use, usd=usd[name]) if name in usd else use for name, use in figures.use.items()}
+    return replace(figures, approaches=tuple(summaries), use=use)
+
+
+def _token_prices(name: str, about: Mapping[str, Any], assumed: Mapping[str, float]) -> dict[str, float]:
+    """Return the prices of a million tokens of the model of an approach, where any is assumed."""
+    settings = about.get("settings", {})
+    table = settings.get("models", {}).get(about.get("model_tables", {}).get(name), {})
+    prefix = f"{MODEL}{table.get('model')}."
+    stated = {key.removeprefix(prefix): price for key, price in assumed.items() if key.startswith(prefix)}
+    return {**settings.get("prices", {}).get(table.get("model"), {}), **stated} if stated else {}
+
+
+def _token_usd(use: MeanUse, prices: Mapping[str, float], name: str) -> float | None:
+    """Return the mean price of a request at these prices of a million tokens; None where its tokens are unknown."""
+    for key in ("input_per_million", "output_per_million"):
+        if prices.get(key) is None:
+            raise UsageError(f"the price of the model of {name} also needs {key}", hint="assume it as well")
+    if use.input_tokens is None or use.output_tokens is None:
+        return None
+    cached = use.cached_tokens or 0.0
+    full, reduced = prices["input_per_million"], prices.get("cached_per_million", prices["input_per_million"])
+    return (
+        (use.input_tokens - cached) * full + cached * reduced + use.output_tokens * prices["output_per_million"]
+    ) / 1e6
+
+
+def _read(run: Run, key: str, text: str) -> Any:
+    """Return the value of an assumption. Raises UsageError that names the key."""
+    reader = KEYS.get(key)
+    if reader is None and key.startswith(APPROACH):
+        names = sorted({result.approach for result in run.results})
+        if key.removeprefix(APPROACH) not in names:
+            raise UsageError(f"--what-if {key}: no such approach", hint=f"approaches: {', '.join(names)}")
+        reader = _number
+    elif reader is None and key.startswith(MODEL):
+        models = sorted({str(table["model"]) for table in _models(run) if table.get("model")})
+        model, _, price = key.removeprefix(MODEL).rpartition(".")
+        if model not in models or price not in TOKEN_PRICES:
+            known = f"models: {', '.join(models) or 'none'}; prices: {', '.join(TOKEN_PRICES)}"
+            raise UsageError(f"--what-if {key}: no such price", hint=known)
+        reader = _number
+    elif reader is None and key in default_assumptions():
+        reader = _range
+    if reader is None:
+        known = ", ".join((*KEYS, f"{APPROACH}NAME", f"{MODEL}MODEL.{TOKEN_PRICES[0]}"))
+        raise UsageError(f"--what-if {key}: there is no such key", hint=f"keys: {known}, and the assumptions of costs")
+    try:
+        return reader(text.strip())
+    except ValueError as error:
+        raise UsageError(f"--what-if {key}={text}: {error}") from None
+
+
+def _models(run: Run) -> Sequence[Mapping[str, Any]]:
+    tables: Mapping[str, Mapping[str, Any]] = run.about.get("settings", {}).get("models", {})
+    return list(tables.values())
 
 
 def _number(text: str) -> float:
@@ -61,17 +150,37 @@ def _truth(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _range(text: str) -> tuple[float, float, float]:
+    numbers = [_number(part) for part in text.split(",")]
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3 or sorted(numbers) != numbers:
+        raise ValueError("must be one number, or three that rise, such as 1,2,4")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _frequency(text: str) -> str:
+    if text not in CHANGES_PER_YEAR:
+        raise ValueError(f"must be one of {', '.join(CHANGES_PER_YEAR)}")
+    return text
+
+
 def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return lambda text: None if text.lower() == "none" else read(text)
 
 
-KEYS: Mapping[str, Callable[[str], Any]] = {
+REQUIREMENTS: Mapping[str, Callable[[str], Any]] = {
     "requests_per_month": _or_none(_count),
-    "months": _count,
     "citations": _truth,
     "max_asserted_wrong": _or_none(_share),
     "max_p95_seconds": _or_none(_number),
     "max_usd_per_1k": _or_none(_number),
     "max_usd_per_month": _or_none(_number),
 }
-"""What can be assumed, and how its text is read."""
+KEYS: Mapping[str, Callable[[str], Any]] = {
+    **REQUIREMENTS,
+    "months": _count,
+    "documents_change": _or_none(_frequency),
+    "prefer_simpler": _truth,
+}
+"""What can be assumed of every run, and how its text is read."""
