@@ -76,7 +76,7 @@ def test_a_wrong_assumption_is_named(paid: Run, texts: list[str], message: str) 
 
 
 def test_every_key_is_a_requirement_of_the_verdict(paid: Run) -> None:
-    values = {"citations": "true", "months": "6", "max_asserted_wrong": "0.5"}
+    values = {"citations": "true", "max_asserted_wrong": "0.5", "prefer_simpler": "false", "documents_change": "daily"}
     for key in KEYS:
         evaluate_run(assume(paid, {key: values.get(key, "3")}))
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from groundtune.common.files import read_json, write_json
+from groundtune.common.files import read_json, write_atomic
 from groundtune.common.format_version import versioned
 from groundtune.errors import GroundtuneError
 from groundtune.measure.tables import CauseShare, ClassScore, ClassTable, Failures, FieldScore, FieldTable
@@ -103,8 +103,9 @@ def read_figures(folder: Path, key: str) -> Figures | None:
 
 def keep_figures(folder: Path, key: str, figures: Figures) -> None:
     """Write figures beside the matrix; a folder that cannot be written keeps none."""
+    kept = json.dumps(versioned({"key": key, "figures": asdict(figures)}, FORMAT))  # approaches stay in their order
     with contextlib.suppress(OSError):
-        write_json(folder / FILE, versioned({"key": key, "figures": asdict(figures)}, FORMAT))
+        write_atomic(folder / FILE, kept)
 
 
 def _figures(kept: Mapping[str, Any]) -> Figures:
