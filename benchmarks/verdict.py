@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import machine, table
-from groundtune.decide.rules import Requirements
+from groundtune.decide.rules import Requirements, case_of
 from groundtune.decide.verdict import decide
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.stats.significance import PairedDifference, holm, paired_difference
@@ -261,7 +261,7 @@ def _verdict(scores: Scores, prices: Sequence[float | None], names: Sequence[str
         Difference(a, b, pair.difference, pair.low, pair.high, pair.p, p, pair.n, pair.detectable, pair.needed)
         for (a, b, pair), p in zip(pairs, adjusted, strict=True)
     ]
-    return decide(summaries, differences, Requirements(), primary="correct", examples=n)
+    return decide(case_of(summaries, differences, Requirements(), primary="correct", examples=n))
 
 
 @cache

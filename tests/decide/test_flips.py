@@ -1,6 +1,5 @@
 """At each stated flip the verdict really changes, one per cent before it does not, and no change is nearer."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -122,17 +121,17 @@ def test_a_flip_changes_the_verdict_and_nothing_nearer_does(case: Case) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(cases(), st.floats(0.001, 0.999))
-def test_within_a_stretch_the_verdict_is_the_same(case: Case, share: float) -> None:
+@given(cases(), st.lists(st.floats(0.01, 100), min_size=5, max_size=5))
+def test_within_a_stretch_the_verdict_is_the_same(case: Case, values: list[float]) -> None:
     for move in moves(case):
-        for stretch in stretches(move):
-            high = stretch.high if math.isfinite(stretch.high) else 2 * max(stretch.low, 1.0)
-            value = stretch.low + share * (high - stretch.low)
-            if move.whole:
-                value = float(math.ceil(value)) if math.ceil(value) <= high else stretch.low
-            if value > 0:
-                outcome = move.case(value).outcome
-                assert (outcome.choice.name if outcome.choice else None) == stretch.choice, (move.key, stretch, value)
+        if not (found := stretches(move)):
+            continue
+        for value in [*(each.low for each in found[1:]), *(found[-1].low * value for value in values), *values]:
+            number = float(max(1, round(value))) if move.whole else value
+            if not 0 < number <= move.most:
+                continue
+            within = [each for each in found if each.low < number or (each.low == number and each.includes_low)]
+            assert state(move.case(number).outcome) == (within[-1].choice, within[-1].eligible), (move.key, number)
 
 
 def test_training_pays_above_a_volume() -> None:

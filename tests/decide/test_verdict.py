@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.decide.rules import Requirements
+from groundtune.decide.rules import Requirements, case_of
 from groundtune.decide.verdict import decide
 from groundtune.types import ApproachSummary, Difference, Interval, Verdict
 
@@ -31,7 +31,9 @@ def pair(a: str, b: str, difference: float, p: float, *, half: float = 0.05, n: 
 def verdict(
     summaries: list[ApproachSummary], differences: list[Difference], required: Requirements = FREE, **facts: Any
 ) -> Verdict:
-    return decide(summaries, differences, required, **{"primary": "correct", "examples": 300, **facts})
+    clusters = facts.pop("clusters", None)
+    case = case_of(summaries, differences, required, **{"primary": "correct", "examples": 300, **facts})
+    return decide(case, clusters=clusters)
 
 
 def two(

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from groundtune.decide.rules import Requirements
+from groundtune.decide.rules import Requirements, case_of
 from groundtune.decide.verdict import decide
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.stats.significance import holm, paired_difference
@@ -50,4 +50,5 @@ def _verdict_on(scores: dict[str, list[float]]) -> Verdict:
         )
         for (a, b, paired), p in zip(pairs, adjusted, strict=True)
     ]
-    return decide(summaries, differences, Requirements(), primary="correct", examples=len(next(iter(scores.values()))))
+    examples = len(next(iter(scores.values())))
+    return decide(case_of(summaries, differences, Requirements(), primary="correct", examples=examples))

@@ -44,13 +44,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def visit(browser: Browser, files: dict[str, Path], tmp_path: Path) -> Iterator[Visit]:
-    """Open a report (a name, or a page to render) at a hash; fail afterwards on any error or request."""
+    """Open a report (a name, a file, or a page to render) at a hash; fail afterwards on any error or request."""
     trouble: list[str] = []
     contexts = []
 
-    def visit(report: str | dict[str, Any], at: str = "", *, width: int = 1280, **settings: Any) -> Page:
+    def visit(report: str | Path | dict[str, Any], at: str = "", *, width: int = 1280, **settings: Any) -> Page:
         path = files[report] if isinstance(report, str) else tmp_path / "report.html"
-        if not isinstance(report, str):
+        if isinstance(report, Path):
+            path = report
+        elif not isinstance(report, str):
             path.write_text(render_page(report), encoding="utf-8")
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **settings))
         page = contexts[-1].new_page()

@@ -493,6 +493,7 @@ async def test_the_page_holds_every_example_cell_and_cited_passage(tmp_path: Pat
         "threshold_sentences",
         "prompt_sentences",
         "curve_sentences",
+        "moves",
     }
     assert (content["title"], content["task"], content["made"]) == ("shop", "answer", report.run.started)
     examples = embedded(report.file, "examples")

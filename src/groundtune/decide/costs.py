@@ -112,6 +112,21 @@ class ApproachCost:
 
 
 @dataclass(frozen=True, slots=True)
+class ApproachDraws:
+    """Simulated costs of an approach: a month is setup / months + monthly + (model + other) * requests."""
+
+    setup: Draws
+    monthly: Draws
+    """Without requests and set-up."""
+    model: Draws
+    """Of a request, what the model or the machine costs."""
+    other: Draws
+    """Of a request, what people cost."""
+    correct: Draws | None
+    """Share of correct answers; None: not measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class Crossover:
     """The number of requests a month at which two approaches cost the same."""
 
@@ -172,6 +187,19 @@ class CostModel:
             unknown=self._unknown(approach),
         )
 
+    def draws(self, approach: CostedApproach) -> ApproachDraws | None:
+        """Return the simulated costs of an approach; None when a price in them is unknown."""
+        setup, monthly = _sum(self._setup(approach)), _sum(self._monthly_parts(approach))
+        model = self._model(approach)
+        if setup is None or monthly is None or model is None:
+            return None
+        return ApproachDraws(setup, monthly, model, self._people(approach), self._correct(approach))
+
+    @property
+    def volume(self) -> Draws:
+        """The simulated requests a month."""
+        return self._draws["requests_per_month"]
+
     def crossover(self, a: CostedApproach, b: CostedApproach) -> Crossover:
         """Return where the monthly costs of two approaches cross, and which is cheaper above."""
         slopes, heights = (self.request(a), self.request(b)), (self.fixed(a), self.fixed(b))
@@ -191,19 +219,26 @@ class CostModel:
 
     def request(self, approach: CostedApproach) -> Draws | None:
         """Return the cost of one request; None when it is unknown."""
+        model = self._model(approach)
+        return None if model is None else model + self._people(approach)
+
+    def _model(self, approach: CostedApproach) -> Draws | None:
+        """Return what the model or the machine costs for one request; None when it is unknown."""
         draws, use = self._draws, approach.use
-        review = draws["review_rate"] * draws["review_minutes"] / MINUTES * draws["person_usd_per_hour"]
-        correct = self._correct(approach)
-        lost = np.zeros(DRAWS) if correct is None else (1 - correct) * draws["wrong_answer_usd"]
         if use is None:
             tokens = draws["prompt_tokens"] + (draws["passage_tokens"] if approach.retrieves else 0)
             model = tokens * draws["input_usd_per_million"] / MILLION
-            return model + draws["output_tokens"] * draws["output_usd_per_million"] / MILLION + review + lost
+            return model + draws["output_tokens"] * draws["output_usd_per_million"] / MILLION
         if use.runs_here:
-            if use.seconds is None:
-                return None
-            return use.seconds * draws["machine_usd_per_hour"] / 3600 + review + lost
-        return None if use.usd is None else use.usd + review + lost
+            return None if use.seconds is None else use.seconds * draws["machine_usd_per_hour"] / 3600
+        return None if use.usd is None else np.full(DRAWS, use.usd)
+
+    def _people(self, approach: CostedApproach) -> Draws:
+        """Return what reading an answer costs, and a wrong one."""
+        draws = self._draws
+        review = draws["review_rate"] * draws["review_minutes"] / MINUTES * draws["person_usd_per_hour"]
+        correct = self._correct(approach)
+        return review if correct is None else review + (1 - correct) * draws["wrong_answer_usd"]
 
     def fixed(self, approach: CostedApproach) -> Draws | None:
         """Return what a month costs without any request, the set-up spread over the months; None when unknown."""

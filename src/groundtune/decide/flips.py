@@ -34,12 +34,13 @@ NEAR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Values of a number between which the verdict stays the same."""
+    """Values of a number, from the lowest to where the next stretch begins, with which the verdict stays the same."""
 
     low: float
-    high: float
-    """Infinity where nothing follows."""
+    includes_low: bool
     choice: str | None
+    eligible: bool
+    """Whether any approach meets the requirements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +84,22 @@ def find_flips(case: Case) -> list[Flip]:
 
 
 def stretches(move: Move) -> list[Stretch]:
-    """Return between which values of a number the verdict stays the same, from 0 on."""
+    """Return between which values of a number the verdict stays the same, from the smallest value on.
+
+    Empty when it is the same with all of them.
+    """
     found: list[Stretch] = []
-    states = []
-    for at, value in enumerate(points := _points(move)):
-        outcome = move.case(value).outcome
-        states.append((at, _state(outcome)))
-    for at, (_, state) in enumerate(states):
-        if at and states[at - 1][1] == state:
-            found[-1] = replace(found[-1], high=points[at])
-        else:
-            found.append(Stretch(points[at] if at else 0.0, points[at], state[0]))
-    return [*found[:-1], replace(found[-1], high=move.most)] if found else []
+    states: list[tuple[str | None, bool]] = []
+    places, points = set(move.places), _points(move)
+    for at, point in enumerate(points):
+        outcome = move.case(point).outcome
+        states.append(_state(outcome))
+        if not found:
+            found.append(Stretch(0.0, True, *states[-1]))
+        elif states[-1] != states[-2]:
+            includes = move.whole or point in places
+            found.append(Stretch(point if includes else points[at - 1], includes, *states[-1]))
+    return found
 
 
 def moves(case: Case) -> Iterator[Move]:
@@ -214,6 +219,8 @@ def _points(move: Move) -> list[float]:
 def _number_flips(move: Move, before: Outcome) -> Iterator[Flip]:
     """Yield the nearest change above and below the value now."""
     points, now, state = _points(move), move.now, _state(before)
+    below: list[float]
+    above: list[float]
     if now is None and move.open_ended:
         below, above = points, []
     elif now is None:  # unknown: what holds from 0 on, and what holds up to any number
@@ -356,7 +363,7 @@ def _other_rules(case: Case, before: Outcome) -> Iterator[Flip]:
 
 def _changes(case: Case, before: Outcome) -> Iterator[Flip]:
     """Let the facts change more or less often."""
-    order = list(reversed(CHANGES_PER_YEAR))
+    order = list(CHANGES_PER_YEAR)[::-1]
     now = case.trainings.changes
     at = order.index(now) if now else 0
     for side, outward in (("or less often", order[:at][::-1]), ("or more often", order[at + 1 :])):

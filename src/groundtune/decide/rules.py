@@ -7,7 +7,7 @@ from typing import Any, Literal
 from groundtune.common.text import format_count
 from groundtune.decide.simplicity import parts_of, simplest
 from groundtune.decide.trainings import Trainings
-from groundtune.decide.wording import PRICE_HINT, Scale, most_common_failure, usd
+from groundtune.decide.wording import PRICE_HINT, Scale, most_common_failure, scale_of, usd
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Difference
 
@@ -248,6 +248,25 @@ def _at_worst_slightly_behind(
         if pair is None or beats(other, chosen, pairs) or pair.low < -TOLERANCE * scale.unit:
             return False
     return True
+
+
+def case_of(
+    measured: Sequence[ApproachSummary],
+    differences: Sequence[Difference],
+    requirements: Requirements,
+    *,
+    primary: str,
+    examples: int,
+    prefer_simpler: bool = True,
+    trainings: Trainings | None = None,
+) -> "Case":
+    """Return what a verdict is decided from.
+
+    differences: every pair of approaches, p adjusted over all of them. examples: maximum number of rows of an approach.
+    prefer_simpler: whether the simplest may be the choice. trainings: their cost is added to the prices.
+    """
+    rules = Rules(both_orders(differences), requirements, examples, scale_of(measured, primary), prefer_simpler)
+    return Case(measured, rules, trainings or Trainings())
 
 
 @dataclass(frozen=True, slots=True)

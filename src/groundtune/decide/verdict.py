@@ -5,8 +5,7 @@ from statistics import NormalDist
 
 from groundtune.common.text import format_count
 from groundtune.decide.flips import find_flips
-from groundtune.decide.rules import ALPHA, Case, Outcome, Pairs, Requirements, Rules, beats, both_orders
-from groundtune.decide.trainings import Trainings
+from groundtune.decide.rules import ALPHA, Case, Outcome, Pairs, Requirements, beats
 from groundtune.decide.wording import (
     PRICE_HINT,
     Scale,
@@ -15,7 +14,6 @@ from groundtune.decide.wording import (
     p_value,
     relative_cost,
     round_up_estimate,
-    scale_of,
     shorten_names,
     usd,
 )
@@ -32,6 +30,8 @@ QUARTER_DIFFERS = 785.0
 It caps the estimate: few examples say little about how often two approaches disagree, and extrapolating from them would
 ask for thousands.
 """
+WORTH_ASKING = 10
+"""More examples than so many times those at hand settle nothing that matters."""
 FEW_EXAMPLES = 100
 FEW_CLUSTERS = 30
 MAX_NAMED = 4
@@ -40,17 +40,7 @@ MAX_COMPARED = 6
 """Differences listed as reasons; the table has all of them."""
 
 
-def decide(
-    summaries: Sequence[ApproachSummary],
-    differences: Sequence[Difference],
-    requirements: Requirements,
-    *,
-    primary: str,
-    examples: int,
-    clusters: int | None = None,
-    prefer_simpler: bool = True,
-    trainings: Trainings | None = None,
-) -> Verdict:
+def decide(case: Case, *, clusters: int | None = None) -> Verdict:
     """Return the approach to use, or no clear winner, with the reasons and with what would change the verdict.
 
     Requirements come first and rule approaches out. The leaders are the best remaining approach and all that are not
@@ -60,14 +50,11 @@ def decide(
     choice under the same condition, unless another leader is known to be clearly cheaper; a combination only if it is
     measurably better than each of its parts. Otherwise there is no choice.
 
-    differences: every pair of approaches, p adjusted over all of them. examples: maximum number of rows of an approach.
-    clusters: independent groups among the examples, when the intervals are by group. prefer_simpler: whether the
-    simplest may be the choice. trainings: their cost is added to the prices.
+    clusters: independent groups among the examples, when the intervals are by group.
     """
-    pairs, scale = both_orders(differences), scale_of(summaries, primary)
-    case = Case(summaries, Rules(pairs, requirements, examples, scale, prefer_simpler), trainings or Trainings())
+    pairs, scale, requirements = case.rules.pairs, case.rules.scale, case.rules.requirements
     outcome = case.outcome
-    sentence, more = _sentence(outcome, pairs, scale, len(summaries) + len(requirements.barred))
+    sentence, more = _sentence(outcome, pairs, scale, len(case.measured) + len(requirements.barred))
     ruled_out = {name: tuple(reason for _, reason in misses) for name, misses in outcome.misses.items()}
     return Verdict(
         choice=outcome.choice.name if outcome.choice else None,
@@ -76,7 +63,7 @@ def decide(
         leaders=tuple(leader.name for leader in outcome.leaders),
         ruled_out={**{name: (reason,) for name, reason in requirements.barred.items()}, **ruled_out},
         flips=(*find_flips(case), *_more_examples(outcome, pairs, scale, more)),
-        caveats=tuple(_caveats(outcome, pairs, requirements, examples, clusters)),
+        caveats=tuple(_caveats(outcome, pairs, requirements, case.rules.examples, clusters)),
         more_examples=more,
     )
 
@@ -163,7 +150,7 @@ def _more_examples(outcome: Outcome, pairs: Pairs, scale: Scale, more: int | Non
         total = (pair.needed or 0) * _multiplicity(pairs)
         needed = round_up_estimate(max(total - pair.n, pair.n / 10)) if real else None
         what = f"{first.name} could be measurably better than {second.name}, if it is as far ahead as it seems"
-    if needed is not None:
+    if needed is not None and needed <= WORTH_ASKING * pair.n:
         sentence = f"With about {needed:,} more examples, {what}."
         yield Flip("examples", pair.n, pair.n + needed, "or more", None, sentence)
 

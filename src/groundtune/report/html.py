@@ -13,12 +13,12 @@ from typing import Any
 
 STYLES = ("report.css", "views.css")
 SCRIPTS = (
-    "base.js", "marks.js", "plot.js", "verdict.js", "breakdown.js", "diagnosis.js", "outcomes.js", "matrix.js",
-    "cited.js", "values.js", "example.js", "report.js",
+    "base.js", "marks.js", "plot.js", "verdict.js", "sliders.js", "costs.js", "volume.js", "breakdown.js",
+    "diagnosis.js", "outcomes.js", "matrix.js", "cited.js", "values.js", "example.js", "report.js",
 )  # fmt: skip
 """Concatenated in this order into one script."""
 REVIEW_STYLES, REVIEW_SCRIPTS = ("report.css", "review.css"), ("base.js", "review.js")
-LARGE = ("examples", "cells", "passages")
+LARGE = ("examples", "cells", "passages", "draws")
 """Embedded separately, so that the verdict is on screen before these are parsed."""
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
@@ -42,6 +42,10 @@ def render_page(page: Mapping[str, Any]) -> str:
                             "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,
          "guides": [{fields of advice.guides.Opinion, "figures": whether they agree}],
          "diagnosis": [{fields of decide.diagnosis.Diagnosis}],
+         "costs": {content of `groundtune costs --json`}, "moves": [{"key", "now": number or null, "stretches":
+                   [{"low", "includes_low", "choice", "eligible"}]}], as report_page.py computes them,
+         "draws": {"months", "volume": draws, "approaches": {name: {"setup", "monthly", "model", "other", "correct"}}},
+                   where draws are a number, null, or float32 values in base64,
          "examples": [{"id", "input", "output", "tags", "evidence": [{"source", "quote"}]}],
          "cells": {example id: {approach: row of results.jsonl, plus "judge": {"score", "reason"} if judged}},
          "passages": {id: {"source", "heading", "page", "start", "text"}}}

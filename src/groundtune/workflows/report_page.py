@@ -1,14 +1,18 @@
 """Write the report of a run to disk: report.json, and one HTML page with every answer."""
 
+from base64 import b64encode
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from groundtune.common.conversations import transcript
 from groundtune.common.files import read_json_lines, write_atomic, write_json
+from groundtune.decide.costs import Draws
+from groundtune.decide.flips import moves, stretches
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES
 from groundtune.report import html as page
 from groundtune.types import Result
+from groundtune.workflows.costing import CostReport
 from groundtune.workflows.reporting import Report
 
 
@@ -54,9 +58,46 @@ def write_page(report: Report, file: Path) -> Report:
         ],
         "cells": cells,
         "passages": notes,
+        "moves": _moves(report),
+        "draws": _draws(report.costs),
     }
     write_atomic(file, page.render_page(content).encode("utf-8", "backslashreplace"))
     return report
+
+
+def _moves(report: Report) -> list[dict[str, Any]]:
+    """Return what the verdict is as one number moves: between which values it stays the same."""
+    return [
+        {
+            "key": move.key,
+            "now": move.now,
+            "stretches": [asdict(stretch) for stretch in found],
+        }
+        for move in moves(report.case)
+        if (found := stretches(move))
+    ]
+
+
+def _draws(costs: CostReport) -> dict[str, Any]:
+    """Return the simulated costs of each approach, from which the page computes them under other values."""
+    model = costs.model
+    return {
+        "months": model.months,
+        "volume": _encoded(model.volume),
+        "approaches": {
+            each.name: None
+            if (draws := model.draws(each)) is None
+            else {name: _encoded(values) for name, values in asdict(draws).items()}
+            for each in costs.costed
+        },
+    }
+
+
+def _encoded(draws: Draws | None) -> float | str | None:
+    """Return one number where all draws are equal, else the draws as float32, little-endian, in base64."""
+    if draws is None or draws.min() == draws.max():
+        return None if draws is None else float(draws[0])
+    return b64encode(draws.astype("<f4").tobytes()).decode()
 
 
 def _cell(result: Result) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from groundtune.advice.measured import Measured
 from groundtune.common.text import format_count
 from groundtune.decide.diagnosis import HEADING, Diagnosis, diagnose, largest_causes
-from groundtune.decide.rules import Requirements
+from groundtune.decide.rules import Case, Requirements, case_of
 from groundtune.decide.trainings import TrainingCost, Trainings
 from groundtune.decide.verdict import decide
 from groundtune.display import Block, Displayed, Fold, Line, Table
@@ -71,6 +71,8 @@ class Report(Displayed):
     verdict: Verdict
     costs: CostReport
     """What the approaches cost, on the terms of the comparison."""
+    case: Case = field(compare=False, repr=False)
+    """What the verdict was decided from."""
     file: Path | None = None
     """Path of report.html, if written."""
 
@@ -251,16 +253,16 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
     requests, trainings = requirements.requests_per_month, _trainings(run.about)
     summaries = trainings.priced(measured, requests)
-    verdict = decide(
+    case = case_of(
         measured,
         figures.differences,
         requirements,
         primary=figures.primary,
         examples=figures.n,
-        clusters=figures.groups,
         prefer_simpler=run.about.get("prefer_simpler", True),
         trainings=trainings,
     )
+    verdict = decide(case, clusters=figures.groups)
     caveats = (
         *(stopping_sentences(run.stopping) if run.stopping else ()),
         *verdict.caveats,
@@ -272,7 +274,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     )
     verdict = replace(verdict, caveats=caveats)
     costs = measured_costs(summaries, figures, verdict, run.about, CostTerms.of_run(run.about))
-    return Report(run, figures, tuple(summaries), verdict, replace(costs, run=run.name))
+    return Report(run, figures, tuple(summaries), verdict, replace(costs, run=run.name), case)
 
 
 def _trainings(about: Mapping[str, Any]) -> Trainings:

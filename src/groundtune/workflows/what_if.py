@@ -62,8 +62,8 @@ def under_assumed_prices(figures: Figures, about: Mapping[str, Any]) -> Figures:
         else each
         for each in figures.approaches
     ]
-    use = {name: replace(use, usd=usd[name]) if name in usd else use for name, use in figures.use.items()}
-    return replace(figures, approaches=tuple(summaries), use=use)
+    uses = {name: replace(use, usd=usd[name]) if name in usd else use for name, use in figures.use.items()}
+    return replace(figures, approaches=tuple(summaries), use=uses)
 
 
 def _token_prices(name: str, about: Mapping[str, Any], assumed: Mapping[str, float]) -> dict[str, float]:

@@ -14,6 +14,7 @@ function verdictView(state) {
       excluded()),
     APPROACHES.length ? section("approaches", "Approaches", standings(), scores()) : null,
     APPROACHES.length ? section("cost", "Cost against quality", costPlot()) : null,
+    costsSection(),
     PAGE.comparisons?.length ? section("pairs", "Pairwise differences", pairs()) : null,
     diagnosisSection(),
     PAGE.guides?.length ? section("guides", "What guides said", guideTable()) : null,
