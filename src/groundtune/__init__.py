@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.evaluating import ParserTrial, SweepRow, WeightFit
     from groundtune.workflows.judging import JudgeAgreement
     from groundtune.workflows.reporting import Report
+    from groundtune.workflows.verifying import Verification
 
 _MODULES = {
     "build.approach_parts": "ApproachParts",
@@ -150,6 +151,7 @@ _MODULES = {
     "workflows.evaluating": "ParserTrial SweepRow WeightFit",
     "workflows.judging": "JudgeAgreement",
     "workflows.reporting": "Report",
+    "workflows.verifying": "Verification",
 }
 """Names by the module that defines them; a name is imported on first use."""
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
@@ -255,6 +257,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "Verdict",
+    "Verification",
     "VersionPair",
     "WeightFit",
 ]

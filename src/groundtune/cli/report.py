@@ -49,14 +49,21 @@ def run(
             help="Show the verdict under another assumption, such as requests_per_month=1e6 (repeatable).",
         ),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Say whether the recorded verdict still holds, and what is stale.")
+    ] = False,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> int:
     """Show the verdict of a run (even an incomplete one) or of a results file.
 
-    Exit code 0 even if there is no clear winner; 1 if every approach is ruled out, none is ever right, or a --require
-    condition is not met.
+    Exit code 0 even if there is no clear winner; 1 if every approach is ruled out, none is ever right, a --require
+    condition is not met, or a verdict that --verify looks at no longer holds.
     """
+    if verify:
+        if results is not None or html is not None or primary or require or what_if:
+            raise UsageError("--verify takes no other option than RUN and --json", hint="groundtune report --verify")
+        return _verify(name, folder, json=json)
     from groundtune.workflows.reporting import Condition, evaluate_run
     from groundtune.workflows.runs import read_run
     from groundtune.workflows.stored_report import stored_report
@@ -76,6 +83,19 @@ def run(
 
         report = write_page(report, html)
     return print_report(report, conditions, json=json)
+
+
+def _verify(name: str | None, folder: Path, *, json: bool) -> int:
+    """Show whether the recorded verdict still holds; return exit code 1 if it does not."""
+    from groundtune.project import Project
+
+    with Project.open(folder) as project:
+        verification = project.verify(name)
+    if json:
+        output.print_json(verification.summary())
+    else:
+        output.print_line(str(verification))
+    return 0 if verification.holds else 1
 
 
 def print_report(report: "Report", conditions: Sequence["Condition"], *, json: bool) -> int:

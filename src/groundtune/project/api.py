@@ -35,6 +35,7 @@ from groundtune.workflows import (
     evaluating,
     judging,
     reporting,
+    verifying,
 )
 from groundtune.workflows.estimating import Estimate
 from groundtune.workflows.learning_curve import PlannedTraining
@@ -290,6 +291,13 @@ class Project(AsyncVerbs):
         nothing is asked again.
         """
         return self.loop.run(self.areport(run, primary=primary, what_if=what_if))
+
+    def verify(self, run: str | None = None) -> verifying.Verification:
+        """Recompute the recorded verdict of the named run, or of the latest one, and say what is stale; asks no model.
+
+        Raises MissingError when there is no such run, or no verdict was recorded.
+        """
+        return self.loop.run(self.averify(run))
 
     def judge(self, labels: str | Path, *, progress: Callable[[int], None] = ignore) -> judging.JudgeAgreement:
         """Measure how well the configured judge agrees with human labels. Raises MissingError if there is no judge."""

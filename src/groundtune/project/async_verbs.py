@@ -60,6 +60,7 @@ from groundtune.workflows import (
     learning_curve,
     reporting,
     tuning,
+    verifying,
 )
 from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
@@ -445,6 +446,15 @@ class AsyncVerbs:
         nothing is asked again.
         """
         return await asyncio.to_thread(stored_report, self.workspace, run, primary=primary, what_if=what_if or {})
+
+    @on_project_loop
+    async def averify(self, run: str | None = None) -> verifying.Verification:
+        """Recompute the recorded verdict of the named run, or of the latest one, and say what is stale; asks no model.
+
+        Raises MissingError when there is no such run, or no verdict was recorded.
+        """
+        async with self._choosing() as parts:
+            return await verifying.verify(parts, run)
 
     @on_project_loop
     async def ajudge(self, labels: str | Path, *, progress: Callable[[int], None] = ignore) -> judging.JudgeAgreement:

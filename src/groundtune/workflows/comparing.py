@@ -420,7 +420,6 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str], l
 
     named: approaches that were asked for by name, each of which is reported. labelled: number of all examples.
     """
-    required = config.requirements
     further = {name for others in registry.further.values() for name in others} - set(named)
     trained = {
         name: artifact
@@ -429,14 +428,7 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str], l
     }
     return {
         "name": config.name,
-        "requirements": {
-            "citations": required.citations,
-            "max_asserted_wrong": required.max_asserted_wrong,
-            "max_p95_seconds": required.max_p95_seconds,
-            "max_usd_per_1k": required.max_usd_per_1k,
-            "max_usd_per_month": required.max_usd_per_month,
-            "requests_per_month": config.costs.requests_per_month,
-        },
+        "requirements": required(config),
         "prefer_simpler": config.compare.prefer_simpler,
         "months": config.costs.months,
         "costs": {
@@ -464,6 +456,19 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str], l
             for name, artifact in trained.items()
             if artifact.details.get("probes")
         },
+    }
+
+
+def required(config: Config) -> dict[str, Any]:
+    """Return the requirements of the project file, as a run keeps them."""
+    needed = config.requirements
+    return {
+        "citations": needed.citations,
+        "max_asserted_wrong": needed.max_asserted_wrong,
+        "max_p95_seconds": needed.max_p95_seconds,
+        "max_usd_per_1k": needed.max_usd_per_1k,
+        "max_usd_per_month": needed.max_usd_per_month,
+        "requests_per_month": config.costs.requests_per_month,
     }
 
 

@@ -21,7 +21,7 @@ from groundtune.ingest.scan import Scanner, source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.ingest.source_items import ConfiguredSource, is_item, owner
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
-from groundtune.protocols import Embedder, IndexGeneration, IndexStorage
+from groundtune.protocols import Catalog, Embedder, IndexGeneration, IndexStorage
 from groundtune.types import IndexManifest
 from groundtune.workspace import Workspace
 
@@ -137,6 +137,31 @@ async def _is_current(storage: IndexStorage, parts: Mapping[str, str | int]) -> 
     return current is None or current.parts == dict(parts)
 
 
+async def files_to_ingest(workspace: Workspace, config: Config, catalog: Catalog) -> int:
+    """Return how many files of the project `ingest` would index again or remove. Changes nothing."""
+    rules = DocumentRules(config, workspace.root)
+    known = {source: row for source, row in (await catalog.files()).items() if not is_item(row)}
+    selection = _Selection(workspace, config, rules)
+    plan = await asyncio.to_thread(_scanner(workspace, config, rules).plan, selection, known, {})
+    new = [
+        file
+        for file in (*plan.pending, *plan.renamed, *plan.restricted)
+        if file.source not in known or (file.digest is not None and file.digest != known[file.source].digest)
+    ]
+    return len(new) + len(plan.removed)
+
+
+def _scanner(workspace: Workspace, config: Config, rules: DocumentRules) -> Scanner:
+    return Scanner(
+        workspace.root,
+        rules.groups_for,
+        config.documents.max_mb * MEGABYTE,
+        tuple(config.sources),
+        _parsers(config),
+        rules.withheld,
+    )
+
+
 async def _remove_gone(workspace: Workspace, config: Config, storage: IndexStorage) -> None:
     """Remove what is gone or restricted now from the index that readers use."""
     rules = DocumentRules(config, workspace.root)
@@ -152,14 +177,7 @@ async def _remove_gone(workspace: Workspace, config: Config, storage: IndexStora
             _Selection(workspace, config, rules),
             catalog=generation.catalog,
             store=generation.store,
-            scanner=Scanner(
-                workspace.root,
-                rules.groups_for,
-                config.documents.max_mb * MEGABYTE,
-                tuple(config.sources),
-                _parsers(config),
-                rules.withheld,
-            ),
+            scanner=_scanner(workspace, config, rules),
         )
     finally:
         await generation.close()

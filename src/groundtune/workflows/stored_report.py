@@ -11,7 +11,7 @@ from groundtune.workspace import Workspace
 def stored_report(
     workspace: Workspace, run: str | None = None, *, primary: str | None = None, what_if: Mapping[str, str]
 ) -> Report:
-    """Evaluate a run, the latest if none is named, and write its page.
+    """Evaluate a run, the latest if none is named, and write its page and its verdict.
 
     what_if: other assumptions; the page of the run then stays as it is. Raises MissingError when there is no such run.
     """
@@ -20,5 +20,7 @@ def stored_report(
     if what_if:
         return report
     from groundtune.workflows.report_page import write_report  # answers at once where no page is written
+    from groundtune.workflows.verdict_files import write_verdict
 
+    write_verdict(report, folder)
     return write_report(report, folder)
