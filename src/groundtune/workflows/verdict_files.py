@@ -58,7 +58,7 @@ def verdict_content(report: Report) -> dict[str, Any]:
             "comparisons": [asdict(difference) for difference in report.figures.differences],
         },
         "costs": report.costs.summary(),
-        "guides": about.get("guides", []),
+        "guides": report.guides,
         "literature": {
             family: {side: [asdict(each) for each in found] for side, found in findings(family, task).items()}
             for family in families
@@ -147,4 +147,5 @@ def _finding(found: Mapping[str, str]) -> str:
 
 def _guide(opinion: Mapping[str, Any]) -> str:
     default = " by default" if opinion["by_default"] else ""
-    return f"{opinion['guide']} says {opinion['says']}{default}: {opinion['because']} ({opinion['title']})"
+    here = f"; by the figures here: {opinion['figures']}"
+    return f"{opinion['guide']} says {opinion['says']}{default}: {opinion['because']} ({opinion['title']}{here})"
