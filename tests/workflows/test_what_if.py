@@ -67,6 +67,10 @@ def test_training_is_spread_over_the_volume(paid: Run) -> None:
         (["max_asserted_wrong=5"], "between 0 and 1"),
         (["max_usd_per_month=nan"], "number of 0 or more"),
         (["citations=perhaps"], "true or false"),
+        (["documents_change=hourly"], "must be one of daily, weekly"),
+        (["usd_per_1k.nobody=3"], "no such approach"),
+        (["prices.m.input_per_million=3"], "no such price"),
+        (["machine_usd_per_hour=3,2,1"], "three that rise"),
     ],
 )
 def test_a_wrong_assumption_is_named(paid: Run, texts: list[str], message: str) -> None:

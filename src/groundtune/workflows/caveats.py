@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundtune.common.text import format_count
+from groundtune.decide.costs import ApproachCost
+from groundtune.decide.rules import CLEARLY_CHEAPER
+from groundtune.decide.wording import usd
 from groundtune.display.limits import TRAINED, how_to_raise
-from groundtune.types import ApproachSummary
+from groundtune.types import ApproachSummary, Verdict
 
 
 def training_caveats(about: Mapping[str, Any], training_means: Mapping[str, Sequence[float]]) -> list[str]:
@@ -27,6 +30,22 @@ def cut_caveats(summaries: Sequence[ApproachSummary], about: Mapping[str, Any]) 
         f"{TRAINED if summary.name in trained else how_to_raise(limit, tables.get(summary.name))}."
         for summary in summaries
         for limit, count in summary.cut.items()
+    ]
+
+
+def cost_caveats(verdict: Verdict, costs: Sequence[ApproachCost]) -> list[str]:
+    """Say so when set-up and upkeep make the recommended approach dearer than another leader."""
+    monthly = {each.name: each.monthly_usd.likely for each in costs if each.monthly_usd is not None}
+    mine = monthly.get(verdict.choice or "")
+    cheaper = [
+        name for name in verdict.leaders if mine is not None and monthly.get(name, mine) < CLEARLY_CHEAPER * mine
+    ]
+    if mine is None or not cheaper:
+        return []
+    other = min(cheaper, key=lambda name: monthly[name])
+    return [
+        f"With set-up and upkeep, which are assumed, a month of {verdict.choice} costs about {usd(mine)}, "
+        f"of {other} about {usd(monthly[other])} (groundtune costs)."
     ]
 
 

@@ -16,7 +16,7 @@ from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Interval, Verdict
-from groundtune.workflows.caveats import cut_caveats, training_caveats
+from groundtune.workflows.caveats import cost_caveats, cut_caveats, training_caveats
 from groundtune.workflows.costing import CostReport, CostTerms, measured_costs
 from groundtune.workflows.curve_file import curve_sentences
 from groundtune.workflows.figures import Figures, keep_figures
@@ -274,6 +274,7 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     )
     verdict = replace(verdict, caveats=caveats)
     costs = measured_costs(summaries, figures, verdict, run.about, CostTerms.of_run(run.about))
+    verdict = replace(verdict, caveats=(*verdict.caveats, *cost_caveats(verdict, costs.approaches)))
     return Report(run, figures, tuple(summaries), verdict, replace(costs, run=run.name), case)
 
 

@@ -1,0 +1,90 @@
+"""Costs of a comparison: from its rows and its conditions, on its terms."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundtune.types import Result, Usage
+from groundtune.workflows.reporting import Report, evaluate_run
+from groundtune.workflows.runs import Run
+from groundtune.workflows.what_if import assume
+
+
+def run_of(about: dict[str, Any] | None = None, **usages: Usage) -> Run:
+    """Approaches that are right in eight of ten questions, with these usages."""
+    rows = [
+        Result(str(at), name, "answered", "x", scores={"correct": float(at % 10 < 8)}, usage=usage)
+        for at in range(40)
+        for name, usage in usages.items()
+    ]
+    requirements = {"requests_per_month": 1_000}
+    return Run(rows, Path("results.jsonl"), about={"requirements": requirements, **(about or {})})
+
+
+def request_usd(report: Report, name: str) -> float | None:
+    (cost,) = (each for each in report.costs.approaches if each.name == name)
+    return cost.per_request_usd and cost.per_request_usd.likely
+
+
+PAID = Usage(1_000, 200, 50, 2.0, 0.004)
+HERE = Usage(1_000, 0, 50, 9.0, 0.0, machine_seconds=1.8)
+
+
+def test_requests_cost_what_was_measured() -> None:
+    report = evaluate_run(run_of(rag=PAID, prompt=Usage(10, 0, 5, 1.0, None)))
+    assert request_usd(report, "rag") == pytest.approx(0.004)
+    assert request_usd(report, "prompt") is None
+    summary = report.summary()["costs"]
+    assert [each["name"] for each in summary["approaches"]] == ["rag", "prompt"]
+    assert summary["approaches"][1]["unknown"] == ("price of a request",)
+
+
+def test_what_runs_here_costs_its_seconds() -> None:
+    assumed = {"costs": {"assumptions": {"machine_usd_per_hour": [2.0, 2.0, 2.0]}}}
+    report = evaluate_run(run_of(assumed, **{"quote-bm25": HERE}))
+    assert request_usd(report, "quote-bm25") == pytest.approx(0.001), "1.8 s of the machine, not the 9 s of waiting"
+
+
+@pytest.mark.parametrize(("kind", "here"), [("lora", True), ("hosted", False), (None, False)])
+def test_the_kind_of_a_training_says_where_it_runs(kind: str | None, here: bool) -> None:
+    trainings = {"tuned": {"table": "tuned", "seeds": 1, "further": [], "kind": kind, "seconds": 60.0}}
+    report = evaluate_run(run_of({"trainings": trainings, "training_usd": {"tuned": 0.0}}, tuned=PAID))
+    parts = report.costs.approaches[0].parts
+    assert ("hosting, monthly" not in parts) is here
+
+
+def test_a_dearer_month_than_that_of_another_leader_is_told() -> None:
+    cheap_requests = Usage(100, 0, 10, 1.0, 0.0001)
+    report = evaluate_run(run_of(None, rag=cheap_requests, prompt=PAID))
+    assert report.verdict.choice == "rag"
+    assert any("a month of rag costs about" in caveat for caveat in report.verdict.caveats)
+    many = evaluate_run(assume(run_of(None, rag=cheap_requests, prompt=PAID), {"requests_per_month": "1e7"}))
+    assert not any("a month of rag costs about" in caveat for caveat in many.verdict.caveats)
+
+
+def test_tokens_can_have_another_price() -> None:
+    about = {
+        "model_tables": {"rag": "default"},
+        "settings": {
+            "models": {"default": {"model": "m.1", "kind": "openai"}},
+            "prices": {"m.1": {"output_per_million": 10.0}},
+        },
+    }
+    run = run_of(about, rag=PAID, prompt=PAID)
+    report = evaluate_run(assume(run, {"prices.m.1.input_per_million": "5", "prices.m.1.cached_per_million": "1"}))
+    assert request_usd(report, "rag") == pytest.approx((800 * 5 + 200 * 1 + 50 * 10) / 1e6)
+    assert request_usd(report, "prompt") == pytest.approx(0.004), "it does not use the model"
+    assert report.approaches[0].usd_per_1k == pytest.approx(4.7)
+
+
+def test_the_price_of_an_approach_can_be_assumed() -> None:
+    report = evaluate_run(assume(run_of(None, rag=PAID), {"usd_per_1k.rag": "7"}))
+    assert (report.approaches[0].usd_per_1k, request_usd(report, "rag")) == (7.0, pytest.approx(0.007))
+
+
+def test_any_assumption_of_the_costs_can_be_replaced() -> None:
+    report = evaluate_run(assume(run_of(None, rag=PAID), {"person_usd_per_hour": "0", "storage_usd_per_month": "0"}))
+    monthly = report.costs.approaches[0].monthly_usd
+    assert monthly is not None
+    assert monthly.likely == pytest.approx(1_000 * 0.004)
