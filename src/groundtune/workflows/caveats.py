@@ -37,10 +37,10 @@ def cost_caveats(verdict: Verdict, costs: Sequence[ApproachCost]) -> list[str]:
     """Say so when set-up and upkeep make the recommended approach dearer than another leader."""
     monthly = {each.name: each.monthly_usd.likely for each in costs if each.monthly_usd is not None}
     mine = monthly.get(verdict.choice or "")
-    cheaper = [
-        name for name in verdict.leaders if mine is not None and monthly.get(name, mine) < CLEARLY_CHEAPER * mine
-    ]
-    if mine is None or not cheaper:
+    if mine is None:
+        return []
+    cheaper = [name for name in verdict.leaders if monthly.get(name, mine) < CLEARLY_CHEAPER * mine]
+    if not cheaper:
         return []
     other = min(cheaper, key=lambda name: monthly[name])
     return [
