@@ -156,7 +156,9 @@ def config_tables(model: type[BaseModel], path: str = "") -> dict[str, dict[str,
         if container is dict:
             place += '."MODEL"' if name in ("prices", "bases") else ".NAME"
         models = list(models_in(field.annotation))
-        if len(models) > 1:
+        if place == "sweep.embedders.NAME":  # the page refers to [embedder] for its keys
+            inner[f"[{place}]"] = {}
+        elif len(models) > 1:
             shared = inner[f"[{place}]"] = {"kind": models[0].model_fields["kind"], **TuneTable.model_fields}
             for kind in models:
                 (tag,) = get_args(kind.model_fields["kind"].annotation)

@@ -99,9 +99,10 @@ if TYPE_CHECKING:
     from groundtune.workflows.distilling import DistillationReport
     from groundtune.workflows.drafting import DraftReport
     from groundtune.workflows.estimating import Estimate
-    from groundtune.workflows.evaluating import ParserTrial, SweepRow, WeightFit
+    from groundtune.workflows.evaluating import ParserTrial, WeightFit
     from groundtune.workflows.judging import JudgeAgreement
     from groundtune.workflows.reporting import Report
+    from groundtune.workflows.sweep_report import SweepReport
     from groundtune.workflows.verifying import Verification
 
 _MODULES = {
@@ -148,9 +149,10 @@ _MODULES = {
     "workflows.distilling": "DistillationReport",
     "workflows.drafting": "DraftReport",
     "workflows.estimating": "Estimate",
-    "workflows.evaluating": "ParserTrial SweepRow WeightFit",
+    "workflows.evaluating": "ParserTrial WeightFit",
     "workflows.judging": "JudgeAgreement",
     "workflows.reporting": "Report",
+    "workflows.sweep_report": "SweepReport",
     "workflows.verifying": "Verification",
 }
 """Names by the module that defines them; a name is imported on first use."""
@@ -239,7 +241,7 @@ __all__ = [
     "StaleDate",
     "StreamingApproach",
     "SupportChecker",
-    "SweepRow",
+    "SweepReport",
     "SyncProgress",
     "SyncReport",
     "TextBox",

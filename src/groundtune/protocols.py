@@ -35,7 +35,10 @@ from groundtune.types import (
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Embeds texts as unit vectors."""
+    """Embeds texts as unit vectors.
+
+    Set `estimates_tokens = True` if `count_tokens` does not use the tokenizer of the model.
+    """
 
     @property
     def name(self) -> str: ...

@@ -55,6 +55,10 @@ class Document:
         """Return the boxes with text between two offsets, for example those of a passage or of a citation."""
         return [box for box in self.boxes if box.start < end and box.end > start]
 
+    def page_at(self, offset: int) -> int | None:
+        """Return the page of an offset, counted from 1; None when the format has no pages."""
+        return bisect_right(self.pages, offset) or None
+
     def page_breaks(self, start: int, end: int) -> tuple[int, ...]:
         """Return the offsets between two others at which a new page starts."""
         return self.pages[bisect_right(self.pages, start) : bisect_left(self.pages, end)]
@@ -77,6 +81,11 @@ class Passage:
     """Page on which the passage starts, counted from 1."""
     page_breaks: tuple[int, ...] = ()
     """Offsets into the document's text at which a new page starts inside the passage."""
+    wider_start: int | None = None
+    """Offsets of the larger piece around it that a prompt gets in its place; None: the passage itself."""
+    wider_end: int | None = None
+    wider_heading: str = ""
+    """Heading path that everything in the larger piece is under."""
 
     @property
     def headed(self) -> str:

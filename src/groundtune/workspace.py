@@ -6,6 +6,7 @@ Opening a workspace writes nothing, so a reader needs no write permission.
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +74,21 @@ class Workspace:
     def writer_lock(self, *, timeout_seconds: float = 0) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of the single process that changes the index. Raises BusyError that names the holder."""
         return self.lock("writer", timeout_seconds=timeout_seconds)
+
+    @contextlib.contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """Have an empty folder until the end, also after an interruption; what a killed process left goes first.
+
+        Raises BusyError while another process has the folder of this name.
+        """
+        with self.lock(name, action=f"has a {name} in"):
+            folder = self.folder / name
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def lock(

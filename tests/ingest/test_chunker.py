@@ -2,7 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
 from groundtune.ingest.parsed import ParsedDocument, TextBuilder
+from groundtune.ingest.splitting import fixed_tokens, paragraphs, parent_child, sentence_window, whole_document
+from groundtune.ingest.splitting.spans import Strategy
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.types import Document
 
@@ -33,6 +37,13 @@ def byte_level() -> Count:
 BYTE_LEVEL = byte_level()
 WORDPIECE = BundledEmbedder().count_tokens
 COUNTS = {"wordpiece": WORDPIECE, "byte-level": BYTE_LEVEL}
+STRATEGIES: dict[str, Strategy] = {
+    "paragraph": partial(paragraphs.split, min_tokens=20),
+    "fixed": partial(fixed_tokens.split, overlap_tokens=7),
+    "sentence-window": partial(sentence_window.split, window=2),
+    "parent-child": partial(parent_child.split, min_tokens=8, parent_tokens=90),
+    "document": partial(whole_document.split, min_tokens=8, parent_tokens=200),
+}
 LIMITS = [(256, 220, 60), (64, 220, 20), (32, 16, 8), (128, 128, 0)]
 
 word = st.one_of(
@@ -78,6 +89,8 @@ def check(
     parsed: ParsedDocument,
     count: Count,
     limit: int,
+    *,
+    overlap: bool = False,
 ) -> None:
     passages = [contextual.passage for contextual in contextual_passages]
     assert [p.ordinal for p in passages] == list(range(len(passages)))
@@ -85,7 +98,8 @@ def check(
     for passage in passages:
         assert document.text[passage.start : passage.end] == passage.text
         assert passage.text.strip()
-    assert all(left.end <= right.start for left, right in pairwise(passages))
+    assert all(left.start < right.start and left.end < right.end for left, right in pairwise(passages))
+    assert overlap or all(left.end <= right.start for left, right in pairwise(passages))
     assert all(tokens <= limit for tokens in count([embedded_text(contextual) for contextual in contextual_passages]))
     covered = bytearray(len(document.text))
     for passage in passages:
@@ -116,14 +130,96 @@ def test_any_document(
 ) -> None:
     document, parsed = build(parts, name)
     count = COUNTS[tokenizer]
-    chunker = Chunker(count_tokens=count, limit=limit, max_tokens=most, min_tokens=least)
+    chunker = Chunker(
+        count_tokens=count, limit=limit, max_tokens=most, strategy=partial(paragraphs.split, min_tokens=least)
+    )
     check(chunker.split(document, parsed), document, parsed, count, limit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@settings(parent=QUICK, max_examples=20)
+@given(parts=st.lists(part, max_size=14), name=title, context=st.sampled_from(["headings", "title", "none"]))
+def test_any_document_with_every_strategy(
+    strategy: str,
+    context: Literal["headings", "title", "none"],
+    parts: list[tuple[str, int, str]],
+    name: str | None,
+) -> None:
+    document, parsed = build(parts, name)
+    chunker = Chunker(count_tokens=WORDPIECE, limit=64, max_tokens=30, strategy=STRATEGIES[strategy], context=context)
+    split = chunker.split(document, parsed)
+    check(split, document, parsed, WORDPIECE, 64, overlap=strategy == "fixed")
+    assert context != "none" or not any(contextual.context for contextual in split)
+    for passage in (contextual.passage for contextual in split):
+        start, end = passage.wider_start, passage.wider_end
+        if strategy in ("paragraph", "fixed"):
+            assert (start, end, passage.wider_heading) == (None, None, "")
+            continue
+        assert start is not None
+        assert end is not None
+        assert 0 <= start <= passage.start < passage.end <= end <= len(document.text)
+        inside = {block.heading for block in parsed.blocks if block.start < end and start < block.end}
+        assert all(" > ".join(heading).startswith(passage.wider_heading) for heading in inside)
+        if strategy != "document":
+            assert len(inside) == 1
+            assert passage.wider_heading == passage.heading
+
+
+def spans(strategy: Strategy, parts: Sequence[tuple[str, int, str]], most: int = 30) -> list[tuple[str, str | None]]:
+    """Return each passage with the larger piece around it."""
+    document, parsed = build(parts)
+    split = Chunker(count_tokens=WORDPIECE, limit=256, max_tokens=most, strategy=strategy).split(document, parsed)
+    shown = [(one.passage.wider_start, one.passage.wider_end) for one in split]
+    return [
+        (one.passage.text, None if start is None else document.text[start:end])
+        for one, (start, end) in zip(split, shown, strict=True)
+    ]
+
+
+def test_fixed_windows_overlap_and_end_with_the_section() -> None:
+    words = " ".join(f"word{chr(97 + n)}" for n in range(20))  # two tokens each
+    texts = [
+        text
+        for text, _ in spans(
+            STRATEGIES["fixed"], [("paragraph", 0, words), ("heading", 1, "B"), ("paragraph", 0, "End.")]
+        )
+    ]
+    assert texts[-1] == "End."
+    assert all(left.split()[-3:] == right.split()[:3] for left, right in pairwise(texts[:-1]))
+    assert texts[-2].endswith("wordt")
+
+
+def test_a_sentence_comes_with_its_neighbours_but_not_over_a_heading() -> None:
+    parts = [
+        ("paragraph", 0, "One is here. Two is here. Three is here."),
+        ("paragraph", 0, "Four is here."),
+        ("heading", 1, "B"),
+        ("paragraph", 0, "Five."),
+    ]
+    found = dict(spans(partial(sentence_window.split, window=1), parts))
+    assert found["One is here."] == "One is here. Two is here."
+    assert found["Three is here."] == "Two is here. Three is here.\n\nFour is here."
+    assert found["Five."] == "Five."
+
+
+def test_children_share_a_parent_and_documents_are_whole_up_to_a_length() -> None:
+    sentence = "This sentence has about ten tokens in it."
+    parts = [("heading", 1, "A"), *[("paragraph", 0, sentence)] * 4, ("heading", 1, "B"), ("paragraph", 0, sentence)]
+    parents = [shown for _, shown in spans(partial(parent_child.split, min_tokens=0, parent_tokens=25), parts)]
+    pair = f"{sentence}\n\n{sentence}"
+    assert parents == [pair, pair, pair, pair, sentence]
+    document, _ = build(parts)
+    whole = [shown for _, shown in spans(partial(whole_document.split, min_tokens=0, parent_tokens=999), parts)]
+    assert set(whole) == {document.text.removeprefix("A\n\n")}
 
 
 def test_indentation_counts_where_it_is_tokens() -> None:
     code = f"\n{' ' * 40}".join(["first step.", "second step.", "third step.", "fourth step."])
     document, parsed = build([("heading", 1, "Steps"), ("code", 0, code), ("paragraph", 0, "Then stop.")])
-    split = Chunker(count_tokens=BYTE_LEVEL, limit=64, max_tokens=220, min_tokens=20).split(document, parsed)
+    split = Chunker(
+        count_tokens=BYTE_LEVEL, limit=64, max_tokens=220, strategy=partial(paragraphs.split, min_tokens=20)
+    ).split(document, parsed)
     check(split, document, parsed, BYTE_LEVEL, 64)
 
 

@@ -1,6 +1,7 @@
 import os
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,13 @@ def passage(id_: str, text: str, document: Document = DOCUMENT, heading: str = "
 WHOLE = passage("whole", TEXT[18:76])
 HALF = passage("half", "You may return it within")
 REST = passage("rest", "30 days of delivery to our shop.")
+
+
+def test_a_passage_matches_with_the_larger_piece_that_a_prompt_gets() -> None:
+    evidence = Evidence("returns.md", DOCUMENT.text)
+    wider = replace(HALF, wider_start=0, wider_end=len(DOCUMENT.text))
+    assert locate(evidence, DOCUMENT, [wider, REST]).relevant == {HALF.id}
+    assert locate(evidence, DOCUMENT, [wider, REST]).cause == "ranked too low"
 
 
 def test_half_a_quote_matches_only_if_no_passage_has_the_whole() -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ async def test_an_empty_store_answers_with_nothing(index_store: Store, vector_ca
 async def test_passages_are_returned_exactly_as_they_were_added(index_store: Store) -> None:
     text = "Zeile 1\n\tZeile 2 mit 'Anführung', \"zwei\", \\ und \u200d👩‍🔧 日本語 \U0001f600"
     passage = Passage("d:0", "d", "ordner/ä b.md", 0, 7, 7 + len(text), text, "A > B's", page=3, page_breaks=(9, 9, 20))
+    passage = replace(passage, wider_start=2, wider_end=99, wider_heading="A")
     vector = unit(5)
     await index_store.replace(["d"], [IndexEntry(passage, "Kontext", "k", vector)])
     assert await index_store.scan(OPEN) == [passage]

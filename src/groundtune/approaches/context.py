@@ -1,6 +1,7 @@
 """Gather the passages that an approach may cite: retrieved ones, or the whole corpus. Never opens files itself."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -23,7 +24,7 @@ class SearchingContext(ContextProvider, Protocol):
 
 
 class RetrievedContext:
-    """The best passages; adjacent ones are joined. `SearchingContext`.
+    """The best passages, each with its larger piece if it has one; adjacent ones are joined. `SearchingContext`.
 
     make_query: makes the text to search for from a question with a history.
     """
@@ -50,7 +51,7 @@ class RetrievedContext:
         if question.history:
             question = replace(question, text=(await self.search_query(question)).text, history=())
         hits = await self._retriever.search(question, k=self._passages, stage=self._stage)
-        return await join_neighbours(hits, self._document)
+        return await shown_passages(hits, self._document)
 
 
 class CorpusContext:
@@ -67,42 +68,101 @@ class CorpusContext:
                 f"{MAX_CORPUS_PASSAGES:,}",
                 hint="use an approach with retrieval, such as rag",
             )
-        return [Hit(passage, 0.0) for passage in passages]
+        return [Hit(passage, 0.0) for passage in without_overlap(passages)]
 
 
-async def join_neighbours(hits: Sequence[Hit], document: DocumentById) -> list[Hit]:
-    """Join passages that are adjacent in a document, at the rank of the best of them."""
+async def widened(hits: Sequence[Hit], document: DocumentById) -> list[Hit]:
+    """Return the hits with the larger piece in place of each passage that has one."""
+    wider = {hit.passage.document_id for hit in hits if hit.passage.wider_start is not None}
+    documents = {name: await document(name) for name in wider}
+    return [_widened(hit, documents.get(hit.passage.document_id)) for hit in hits]
+
+
+async def shown_passages(hits: Sequence[Hit], document: DocumentById) -> list[Hit]:
+    """Return what a prompt gets for these hits: passages with their larger piece, if they have one; neighbours joined.
+
+    Passages of a document that overlap, or follow each other under one heading, become one at the rank of the best.
+    """
+    counts = Counter(hit.passage.document_id for hit in hits)
+    wider = {hit.passage.document_id for hit in hits if hit.passage.wider_start is not None}
+    needed = {name: await document(name) for name, count in counts.items() if count > 1 or name in wider}
     groups: list[list[Hit]] = []
     for hit in hits:
-        touching = [group for group in groups if any(_adjacent(hit.passage, other.passage) for other in group)]
-        merged = [member for group in touching for member in group] + [hit]
+        shown = _widened(hit, needed.get(hit.passage.document_id))
+        touching = [group for group in groups if any(_touch(shown, other, needed) for other in group)]
+        merged = [member for group in touching for member in group] + [shown]
         if touching:
             groups[groups.index(touching[0])] = merged
             groups = [group for group in groups if group not in touching[1:]]
         else:
             groups.append(merged)
-    return [await _joined(group, document) for group in groups]
+    return [_joined(group, needed.get(group[0].passage.document_id)) for group in groups]
 
 
-def _adjacent(first: Passage, second: Passage) -> bool:
-    same_place = first.document_id == second.document_id and first.heading == second.heading
-    return same_place and abs(first.ordinal - second.ordinal) == 1
+def without_overlap(passages: Iterable[Passage]) -> list[Passage]:
+    """Return passages in reading order without the text that the one before also has; what is left of none is dropped.
+
+    Each keeps its place: only its start moves.
+    """
+    result: list[Passage] = []
+    for passage in passages:
+        last = result[-1] if result and result[-1].document_id == passage.document_id else None
+        cut = max(0, last.end - passage.start) if last else 0
+        if cut < len(passage.text):
+            result.append(_from(passage, cut) if cut else passage)
+    return result
 
 
-async def _joined(group: Sequence[Hit], document: DocumentById) -> Hit:
-    best = max(group, key=lambda hit: hit.score)
-    if len(group) == 1:
-        return best
-    ordered = sorted((hit.passage for hit in group), key=lambda passage: passage.ordinal)
-    first, last = ordered[0], ordered[-1]
-    full_document = await document(first.document_id)
-    if full_document is None or any(full_document.text[p.start : p.end] != p.text for p in ordered):
-        return best  # the document changed since the search; the passage is still valid on its own
-    passage = replace(
-        first,
-        id=f"{first.id}-{last.ordinal}",
-        end=last.end,
-        text=full_document.text[first.start : last.end],
-        page_breaks=full_document.page_breaks(first.start, last.end),
+def _from(passage: Passage, cut: int) -> Passage:
+    start = passage.start + cut
+    breaks = tuple(offset for offset in passage.page_breaks if offset > start)
+    return replace(passage, start=start, text=passage.text[cut:], page=passage.page_at(start), page_breaks=breaks)
+
+
+def _is_current(passage: Passage, document: Document | None) -> bool:
+    """Whether the document did not change since the search; otherwise the passage is still valid on its own."""
+    return document is not None and document.text[passage.start : passage.end] == passage.text
+
+
+def _widened(hit: Hit, document: Document | None) -> Hit:
+    """Return the hit with the larger piece around its passage, if it has one."""
+    passage = hit.passage
+    start, end = passage.wider_start, passage.wider_end
+    if start is None or end is None or document is None or not _is_current(passage, document):
+        return hit
+    return replace(hit, passage=_piece(passage, document, start, end, passage.wider_heading))
+
+
+def _piece(passage: Passage, document: Document, start: int, end: int, heading: str) -> Passage:
+    return replace(
+        passage,
+        id=f"{document.id}@{start}-{end}",
+        start=start,
+        end=end,
+        text=document.text[start:end],
+        heading=heading,
+        page=None if passage.page is None else document.page_at(start),
+        page_breaks=document.page_breaks(start, end),
+        wider_start=None,
+        wider_end=None,
+        wider_heading="",
     )
-    return replace(best, passage=passage)
+
+
+def _touch(first: Hit, second: Hit, documents: Mapping[str, Document | None]) -> bool:
+    """Whether the two overlap or follow each other, with nothing but white space between, under one heading."""
+    left, right = sorted((first.passage, second.passage), key=lambda passage: passage.start)
+    if left.document_id != right.document_id or left.heading != right.heading:
+        return False
+    document = documents[left.document_id]
+    current = _is_current(left, document) and _is_current(right, document)
+    return document is not None and current and not document.text[left.end : right.start].strip()
+
+
+def _joined(group: Sequence[Hit], document: Document | None) -> Hit:
+    best = max(group, key=lambda hit: hit.score)
+    start, end = min(hit.passage.start for hit in group), max(hit.passage.end for hit in group)
+    if document is None or (best.passage.start, best.passage.end) == (start, end):
+        return best
+    first = min(group, key=lambda hit: hit.passage.start).passage
+    return replace(best, passage=_piece(first, document, start, end, first.heading))

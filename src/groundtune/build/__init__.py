@@ -29,6 +29,7 @@ from groundtune.build.index_parts import (
 from groundtune.build.index_storage import (
     index_storage,
     local_index,
+    scratch_index,
 )
 from groundtune.build.models import (
     added_part_violation,
@@ -74,6 +75,7 @@ __all__ = [
     "retrieved_context",
     "retriever",
     "sandbox",
+    "scratch_index",
     "secret_from_env",
     "sources",
     "support_checker",

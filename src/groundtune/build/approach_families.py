@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundtune import build
 from groundtune.approaches.cascade import Cascade
-from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext
+from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext, without_overlap
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
 from groundtune.approaches.group_gate import GroupGate
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
@@ -503,7 +503,7 @@ async def _misfit(resources: Resources, generator: Generator, model: ModelConfig
     if count > MAX_CORPUS_PASSAGES:
         most = f"at most {MAX_CORPUS_PASSAGES:,} are supported"
         return f"cannot hold the corpus in its prompt: {count:,} passages, but {most}"
-    passages = await index.store.scan(Scope())
+    passages = without_overlap(await index.store.scan(Scope()))
     tokens = sum(likely_tokens(f"{passage.heading}\n{passage.text}") for passage in passages)
     room = window - model.max_output_tokens
     if tokens <= room:

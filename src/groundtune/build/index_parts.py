@@ -1,6 +1,7 @@
 """Build the parts that create an index and search it."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from groundtune.build.extension_parts import make_part
 from groundtune.build.models import added_part_violation
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted
+from groundtune.config.project_file import PassagesConfig
 from groundtune.errors import MissingError, UsageError
 from groundtune.extensions import how_to_get, load_extensions
 from groundtune.protocols import Embedder, Reranker, Store
@@ -15,6 +17,7 @@ from groundtune.protocols import Embedder, Reranker, Store
 if TYPE_CHECKING:
     from groundtune.ingest.chunker import Chunker
     from groundtune.ingest.sandbox import Sandbox
+    from groundtune.ingest.splitting.spans import Strategy
     from groundtune.retrieve.retriever import HybridRetriever
 
 
@@ -23,10 +26,9 @@ def index_parts(config: Config, embedder: Embedder) -> dict[str, str | int]:
     from groundtune.ingest.chunker import CHUNKER_VERSION
     from groundtune.ingest.loaders import PARSER_VERSION
 
-    sizes = config.passages
     return {
         "parser": PARSER_VERSION,
-        "splitter": f"{CHUNKER_VERSION}/{sizes.max_tokens}/{sizes.min_tokens}",
+        "splitter": f"{CHUNKER_VERSION}/{_splitting(config.passages)}",
         "embedder": embedder.name,
         "embedder_digest": embedder.digest,
         "dimension": embedder.dimension,
@@ -41,8 +43,45 @@ def chunker(config: Config, embedder: Embedder) -> "Chunker":
         count_tokens=embedder.count_tokens,
         limit=embedder.max_tokens,
         max_tokens=config.passages.max_tokens,
-        min_tokens=config.passages.min_tokens,
+        strategy=_strategy(config.passages),
+        context=config.passages.context,
         language=config.language,
+    )
+
+
+def _strategy(passages: PassagesConfig) -> "Strategy":
+    from groundtune.ingest.splitting import fixed_tokens, paragraphs, parent_child, sentence_window, whole_document
+
+    least, parent = passages.min_tokens, passages.parent_tokens
+    match passages.strategy:
+        case "paragraph":
+            return partial(paragraphs.split, min_tokens=least)
+        case "fixed":
+            return partial(fixed_tokens.split, overlap_tokens=passages.overlap_tokens)
+        case "sentence-window":
+            return partial(sentence_window.split, window=passages.window)
+        case "parent-child":
+            return partial(parent_child.split, min_tokens=least, parent_tokens=parent)
+        case "document":
+            return partial(whole_document.split, min_tokens=least, parent_tokens=parent)
+
+
+def _splitting(passages: PassagesConfig) -> str:
+    """Return the settings that the passages depend on: `220/60` for paragraphs with the usual context."""
+    keys = {
+        "paragraph": ("min_tokens",),
+        "fixed": ("overlap_tokens",),
+        "sentence-window": ("window",),
+        "parent-child": ("min_tokens", "parent_tokens"),
+        "document": ("min_tokens", "parent_tokens"),
+    }[passages.strategy]
+    sizes = [passages.max_tokens, *(getattr(passages, key) for key in keys)]
+    return "/".join(
+        [
+            *([] if passages.strategy == "paragraph" else [passages.strategy]),
+            *map(str, sizes),
+            *([] if passages.context == "headings" else [passages.context]),
+        ]
     )
 
 

@@ -36,6 +36,13 @@ def local_index(workspace: Workspace, folder: Path) -> IndexStorage:
     return LocalIndex(folder, lock=workspace.writer_lock)
 
 
+def scratch_index(folder: Path) -> IndexStorage:
+    """Return an index in a temporary folder, with a lock of its own, so that the project's index can be written."""
+    from groundtune.retrieve.stores.local_index import LocalIndex
+
+    return LocalIndex(folder)
+
+
 def postgres_index(variable: str, *, project: str) -> IndexStorage:
     """Return an index in the database whose address is in this environment variable."""
     from groundtune.retrieve.stores.postgres.address import read_dsn

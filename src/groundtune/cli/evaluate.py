@@ -15,10 +15,8 @@ from groundtune.errors import UsageError
 if TYPE_CHECKING:
     from groundtune.measure.retrieval_quality import RetrievalReport, StageReport
     from groundtune.workflows.abstention_threshold import Calibration, Uncalibrated
-    from groundtune.workflows.evaluating import ParserTrial, SweepRow, WeightFit
-
-SWEEP_SHOWN = 12
-"""Settings of a sweep that are printed."""
+    from groundtune.workflows.evaluating import ParserTrial, WeightFit
+    from groundtune.workflows.sweep_report import SweepReport
 
 
 def run(
@@ -35,8 +33,12 @@ def run(
         bool,
         typer.Option(
             "--sweep",
-            help="Try different passage sizes, values of k and fusion weights on the train and validation splits.",
+            help="Search for better settings: how documents are split, fusion weights, and what [sweep] names.",
         ),
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Use what --sweep finds measurably better: project file and index."),
     ] = False,
     fit: Annotated[
         bool,
@@ -64,20 +66,18 @@ def run(
     Reports recall, nDCG and MRR by stage with 95% intervals, on the examples that have evidence (quotes with their
     source).
     """
-    from groundtune.dataset.reviewing import unreviewed_sentence
     from groundtune.project import Project
 
     if sweep + fit + (parser is not None) > 1:
         raise UsageError("--sweep, --fit and --parser cannot be combined", hint="run one after the other")
+    if adopt and not sweep:
+        raise UsageError("--adopt uses what a sweep finds", hint="groundtune evaluate --sweep --adopt")
     if include and parser is None:
         raise UsageError("--include says which documents --parser reads", hint="add --parser NAME")
     with Project.open(folder) as project:
         if sweep:
-            rows = project.sweep(progress=output.print_note)
-            if json:
-                output.print_json({"sweep": rows, "unreviewed_sentence": unreviewed_sentence(project.examples())})
-            else:
-                _show_sweep(rows, unreviewed_sentence(project.examples()))
+            found = project.sweep(adopt=adopt, progress=output.print_note)
+            output.print_json(found) if json else _show_sweep(found)
         elif fit:
             fitted = project.fit()
             with output.progress("calibrating") as bar:
@@ -107,7 +107,9 @@ def show_report(report: "RetrievalReport") -> None:
     if report.skipped:
         output.print_note(f"{format_count(report.skipped, 'example')} without evidence skipped")
     _show_failures(report.stages[-1], report.k)
-    output.next_step("groundtune evaluate --fit", "fits the fusion weight; --sweep tries passage sizes too")
+    if report.mismatch and report.mismatch.sentence:
+        output.print_line("\n" + as_text(report.mismatch.view()))
+    output.next_step("groundtune evaluate --fit", "fits the fusion weight; --sweep searches for better settings")
 
 
 def _show_failures(stage: "StageReport", k: int) -> None:
@@ -126,23 +128,18 @@ def _show_failures(stage: "StageReport", k: int) -> None:
             )
 
 
-def _show_sweep(rows: "Sequence[SweepRow]", unreviewed: str | None) -> None:
-    if unreviewed:
-        output.print_line(unreviewed, style="bold")
-    depths = list(rows[0].recall)
-    output.show_table(
-        ["passage tokens", "dense weight", "ndcg@10", *(f"recall@{depth}" for depth in depths)],
-        [
-            [row.max_tokens, row.dense_weight, row.ndcg, *(row.recall[d].mean for d in depths)]
-            for row in rows[:SWEEP_SHOWN]
-        ],
-    )
-    best = rows[0]
-    output.print_note(f"{len(rows) - SWEEP_SHOWN} lower-scoring settings not shown; --json has all")
-    output.next_step(
-        "groundtune ingest --rebuild",
-        f"after setting [passages] max_tokens = {best.max_tokens}, [retrieval] dense_weight = {best.dense_weight}",
-    )
+def _show_sweep(report: "SweepReport") -> None:
+    from groundtune.cli.models.adopt import show_adoption
+
+    output.print_line(as_text(report.view()))
+    if report.adoption:
+        show_adoption(report.adoption)
+        output.next_step(
+            "groundtune evaluate --fit",
+            "fits the abstention threshold again; groundtune models adopt --back undoes the adoption",
+        )
+    elif report.winner:
+        output.next_step("groundtune evaluate --sweep --adopt", "writes these settings to the project file")
 
 
 def _show_trial(trial: "ParserTrial", patterns: Sequence[str]) -> None:

@@ -98,11 +98,24 @@ class ExamplesConfig(Section):
 class PassagesConfig(Section):
     """How documents are split into passages, in tokens of the embedder."""
 
+    strategy: Literal["paragraph", "fixed", "sentence-window", "parent-child", "document"] = "paragraph"
     max_tokens: Annotated[int, Field(ge=16, le=32_768)] = 220
     min_tokens: Annotated[int, Field(ge=0, le=32_768)] = 60
+    """Shorter neighbours under one heading are joined."""
+    overlap_tokens: Annotated[int, Field(ge=0, le=32_768)] = 40
+    """Strategy fixed: tokens that a passage shares with the one before."""
+    window: Annotated[int, Field(ge=0, le=100)] = 2
+    """Strategy sentence-window: sentences before and after a passage that a prompt gets too."""
+    parent_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 660
+    """Strategies parent-child and document: longest piece that a prompt gets for a passage."""
+    context: Literal["headings", "title", "none"] = "headings"
+    """What is embedded in front of a passage: title and heading path, the title, or nothing."""
 
     @model_validator(mode="after")
     def _order(self) -> Self:
+        if self.strategy == "fixed" and self.overlap_tokens > self.max_tokens // 2:
+            message = f"must be at most half of max_tokens ({self.max_tokens}), not {self.overlap_tokens}"
+            raise value_error(message, hint=f"write overlap_tokens = {self.max_tokens // 4}", key="overlap_tokens")
         if self.min_tokens > self.max_tokens:
             message = f"must be at most max_tokens ({self.max_tokens}), not {self.min_tokens}"
             raise value_error(message, hint=f"write min_tokens = {self.max_tokens // 4}", key="min_tokens")
@@ -128,6 +141,17 @@ class RetrievalConfig(Section):
             message = f"must be at least k ({self.k}), not {self.candidates}"
             raise value_error(message, hint=f"write candidates = {max(100, self.k)}", key="candidates")
         return self
+
+
+class SweepConfig(Section):
+    """What `groundtune evaluate --sweep` tries beside the ways to split documents and the fusion weights."""
+
+    embedders: dict[Name, EmbedderConfig] = Field(default_factory=dict)
+    """Embedders to try instead of [embedder], by name."""
+    rerankers: Texts = ()
+    """Rerankers to try, as in [retrieval] reranker."""
+    minutes: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """After this time no further candidate is begun."""
 
 
 class AnswersConfig(Section):
@@ -338,6 +362,7 @@ class Config(Section):
     sources: dict[Name, SourceConfig] = Field(default_factory=dict)
     """Documents from outside the project folder, by name."""
     retrieval: RetrievalConfig = RetrievalConfig()
+    sweep: SweepConfig = SweepConfig()
     answers: AnswersConfig = AnswersConfig()
     shots: ShotsConfig = ShotsConfig()
     context: ContextConfig = ContextConfig()
@@ -406,9 +431,19 @@ def load_config(path: Path, *, environ: Mapping[str, str] | None = None, text: s
 def _located(config: Config, folder: Path) -> Config:
     """Resolve models that are folders beside the project file to absolute paths, so a command can run anywhere."""
     updates: dict[str, Any] = {}
-    embedder, retrieval = config.embedder, config.retrieval
-    if embedder.kind == "local" and (folder / (embedder.model or "")).is_dir():
-        updates["embedder"] = embedder.model_copy(update={"model": str(folder.resolve() / (embedder.model or ""))})
-    if retrieval.reranker and (folder / retrieval.reranker).is_dir():
-        updates["retrieval"] = retrieval.model_copy(update={"reranker": str(folder.resolve() / retrieval.reranker)})
-    return config.model_copy(update=updates) if updates else config
+    retrieval, sweep = config.retrieval, config.sweep
+
+    def located(model: str) -> str:
+        return str(folder.resolve() / model) if model and (folder / model).is_dir() else model
+
+    def embedder(chosen: EmbedderConfig) -> EmbedderConfig:
+        local = chosen.kind == "local" and chosen.model
+        return chosen.model_copy(update={"model": located(local)}) if local else chosen
+
+    if retrieval.reranker:
+        updates["retrieval"] = retrieval.model_copy(update={"reranker": located(retrieval.reranker)})
+    if sweep.embedders or sweep.rerankers:
+        embedders = {name: embedder(chosen) for name, chosen in sweep.embedders.items()}
+        rerankers = tuple(map(located, sweep.rerankers))
+        updates["sweep"] = sweep.model_copy(update={"embedders": embedders, "rerankers": rerankers})
+    return config.model_copy(update={"embedder": embedder(config.embedder), **updates})

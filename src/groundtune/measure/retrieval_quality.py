@@ -13,6 +13,7 @@ from groundtune.common.text import format_count
 from groundtune.dataset.reviewing import unreviewed_sentence
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
+from groundtune.measure.domain_mismatch import DomainMismatch
 from groundtune.measure.metrics import contains_most_of_quote, contains_quote
 from groundtune.protocols import Retriever
 from groundtune.stats.intervals import bootstrap_mean
@@ -86,6 +87,8 @@ class StageReport:
     """Number of pieces of evidence."""
     causes: Mapping[Cause, float]
     """Share of the failures by cause, with every cause present; all 0 when nothing failed."""
+    ranks: tuple[int | None, ...] = ()
+    """Rank of each piece of evidence, in the order of the examples; None when it is not among the k hits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class RetrievalReport(Displayed):
     skipped: int
     """Number of examples without evidence, on which retrieval cannot be measured."""
     stages: tuple[StageReport, ...]
+    mismatch: DomainMismatch | None = None
+    """Whether the embedder fits the documents; None where nobody looked."""
     unreviewed_sentence: str | None = None
     """That nobody looked at some of the questions, which a program drafted; None if that is not so."""
 
@@ -113,6 +118,8 @@ class RetrievalReport(Displayed):
             found = f"{last.failures:,} of {last.pieces:,} pieces of evidence ({causes})"
             blocks.append(Line(f"Missing from the top {self.k} passages: {found}"))
         worst = [[miss.question, miss.source, miss.quote, miss.rank or miss.cause] for miss in last.worst]
+        if self.mismatch:
+            blocks += self.mismatch.view()
         if worst:
             title = f"{format_count(len(worst), 'worst question')}: stages[-1].worst"
             blocks.append(Fold(title, [Table(["question", "source", "quote", "rank or cause"], worst)]))
@@ -124,15 +131,15 @@ def locate(
 ) -> LocatedEvidence:
     """Find the passages of a document that match a piece of evidence, and the cause if they are not retrieved.
 
-    A passage matches when it contains the whole quote; if no passage of the document does, those match that contain
-    at least half of its words in one run. `groups`: access groups of the user.
+    A passage matches when it, or the larger piece that a prompt gets in its place, contains the whole quote; if no
+    passage of the document does, those match that contain at least half of its words in one run. `groups`: access
+    groups of the user.
     """
     if document is None:
         return LocatedEvidence(evidence, frozenset(), "not ingested")
-    complete = frozenset(passage.id for passage in passages if contains_quote(passage.text, evidence.quote))
-    relevant = complete or frozenset(
-        passage.id for passage in passages if contains_most_of_quote(passage.text, evidence.quote)
-    )
+    texts = {passage.id: _shown_text(passage, document) for passage in passages}
+    complete = _matching(texts, evidence.quote, contains_quote)
+    relevant = complete or _matching(texts, evidence.quote, contains_most_of_quote)
     if not complete and not contains_quote(document.text, evidence.quote):
         cause: Cause = "not ingested"
     elif set(document.groups).isdisjoint({*groups, EVERYONE}):
@@ -140,6 +147,18 @@ def locate(
     else:
         cause = "ranked too low" if complete else "split across passages"
     return LocatedEvidence(evidence, relevant, cause, bool(complete))
+
+
+def _matching(texts: Mapping[str, str], quote: str, contains: Callable[[str, str], bool]) -> frozenset[str]:
+    """Return the ids of the texts with the quote. Many passages may share a larger piece, which is read once."""
+    matching = {text for text in set(texts.values()) if contains(text, quote)}
+    return frozenset(passage for passage, text in texts.items() if text in matching)
+
+
+def _shown_text(passage: Passage, document: Document) -> str:
+    if passage.wider_start is None:
+        return passage.text
+    return document.text[passage.wider_start : passage.wider_end]
 
 
 async def evaluate_stages(
@@ -174,7 +193,9 @@ async def evaluate_stages(
         hits = await _map(partial(search, stage), with_evidence, concurrency)
         reports.append(await asyncio.to_thread(_stage_report, stage, with_evidence, golds, hits, k, worst))
     skipped = len(examples) - len(with_evidence)
-    return RetrievalReport(k, len(with_evidence), skipped, tuple(reports), unreviewed_sentence(with_evidence))
+    return RetrievalReport(
+        k, len(with_evidence), skipped, tuple(reports), unreviewed_sentence=unreviewed_sentence(with_evidence)
+    )
 
 
 async def locate_all(
@@ -208,6 +229,7 @@ def _stage_report(
     values: dict[str, list[float]] = {}
     misses: list[Miss] = []
     failed: Counter[Cause] = Counter()
+    all_ranks: list[int | None] = []
     for example, pieces, example_hits in zip(examples, golds, hits, strict=True):
         ranked = [hit.passage.id for hit in example_hits]
         relevant = [gold.relevant for gold in pieces]
@@ -216,6 +238,7 @@ def _stage_report(
         values.setdefault(f"ndcg@{min(10, k)}", []).append(ndcg_at(ranked, relevant, min(10, k)))
         values.setdefault("mrr", []).append(reciprocal_rank(ranked, relevant))
         ranks = [_rank(ranked, gold) for gold in pieces]
+        all_ranks += ranks
         failed.update(gold.cause for gold, rank in zip(pieces, ranks, strict=True) if rank is None)
         lowest = max(range(len(pieces)), key=lambda index: ranks[index] or math.inf)
         if ranks[lowest] != 1:
@@ -230,6 +253,7 @@ def _stage_report(
         failures=failures,
         pieces=sum(map(len, golds)),
         causes={cause: failed[cause] / failures if failures else 0.0 for cause in CAUSES},
+        ranks=tuple(all_ranks),
     )
 
 

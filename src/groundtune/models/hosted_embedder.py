@@ -72,6 +72,8 @@ class HostedEmbedder:
         parts = (place, self.name, str(self.dimension), self._passage_prefix, self._query_prefix)
         return f"hosted-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
+    estimates_tokens = True
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Estimate the tokens of each text: one per 3 bytes of UTF-8, plus 2 special tokens.
 

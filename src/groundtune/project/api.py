@@ -39,6 +39,7 @@ from groundtune.workflows import (
 )
 from groundtune.workflows.estimating import Estimate
 from groundtune.workflows.learning_curve import PlannedTraining
+from groundtune.workflows.sweep_report import SweepReport
 
 
 class Project(AsyncVerbs):
@@ -198,9 +199,15 @@ class Project(AsyncVerbs):
         """Measure every stage of retrieval on the examples that have evidence (of one split, or all)."""
         return self.loop.run(self.aevaluate(k=k, split=split, worst=worst))
 
-    def sweep(self, *, progress: Callable[[str], None] = ignore) -> list[evaluating.SweepRow]:
-        """Try passage sizes and fusion weights on the train and validation examples. Does not change the index."""
-        return self.loop.run(self.asweep(progress=progress))
+    def sweep(self, *, adopt: bool = False, progress: Callable[[str], None] = ignore) -> SweepReport:
+        """Search for better retrieval settings with the train and validation examples.
+
+        Tries ways to split documents, fusion weights, and what [sweep] names, and compares the best settings with the
+        present ones. adopt: if others are measurably better, write them to the project file, and build their index
+        beside the present one; otherwise nothing changes. Raises UsageError if fewer than two of these examples have
+        evidence, BusyError during another sweep.
+        """
+        return self.loop.run(self.asweep(adopt=adopt, progress=progress))
 
     def try_parser(self, parser: str, include: Sequence[str] = ("**/*",)) -> evaluating.ParserTrial:
         """Read matching documents with another parser, and compare what is found. Does not change the index.

@@ -28,7 +28,7 @@ from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.older_versions import mark_older_versions
 from groundtune.project.session import Session
-from groundtune.protocols import Approach, HasThreshold
+from groundtune.protocols import Approach, Embedder, HasThreshold
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
@@ -68,6 +68,9 @@ from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.ingesting import ingest, remove_gone
 from groundtune.workflows.learning_curve import PlannedTraining
 from groundtune.workflows.stored_report import stored_report
+from groundtune.workflows.sweep_candidates import PRESENT
+from groundtune.workflows.sweep_report import SweepReport
+from groundtune.workflows.sweeping import shared_vectors, sweep
 from groundtune.workspace import Workspace
 
 Filters = Mapping[str, str | Sequence[str]]
@@ -247,18 +250,36 @@ class AsyncVerbs:
             return await evaluating.evaluate(opened, chosen, k=k, worst=worst)
 
     @on_project_loop
-    async def asweep(self, *, progress: Callable[[str], None] = ignore) -> list[evaluating.SweepRow]:
-        """Try passage sizes and fusion weights on the train and validation examples. Does not change the index."""
+    async def asweep(self, *, adopt: bool = False, progress: Callable[[str], None] = ignore) -> SweepReport:
+        """Search for better retrieval settings with the train and validation examples.
+
+        Tries ways to split documents, fusion weights, and what [sweep] names, and compares the best settings with the
+        present ones. adopt: if others are measurably better, write them to the project file, and build their index
+        beside the present one; otherwise nothing changes. Raises UsageError if fewer than two of these examples have
+        evidence, BusyError during another sweep.
+        """
         examples = [example for example in await self._examples() if example.split != "test"]
-        with tempfile.TemporaryDirectory(prefix="groundtune-sweep-") as scratch:
-            return await evaluating.sweep(
-                self.workspace,
-                self.config,
-                self.session.get_embedder(),
-                examples,
-                scratch=Path(scratch),
-                progress=progress,
+        with self.workspace.scratch("sweep") as scratch:
+            async with self.session.index() as opened:
+                parts = self.workspace, self.config, opened, examples
+                report = await sweep(*parts, scratch=scratch, progress=progress)
+            if not adopt or report.winner is None:
+                return report
+            progress(f"building the index for {report.winner.name}")
+            tables, embedder = (
+                report.winner.tables(self.config, self.root),
+                self._embedder_of_sweep(report.winner.embedder),
             )
+            adoption = await adopting.adopt_settings(
+                self.workspace, tables, shared_vectors(embedder, scratch, report.winner.embedder)
+            )
+        await self._reload()
+        return replace(report, adoption=adoption)
+
+    def _embedder_of_sweep(self, name: str) -> Embedder:
+        if name == PRESENT:
+            return self.session.get_embedder()
+        return build.embedder(self.config.model_copy(update={"embedder": self.config.sweep.embedders[name]}))
 
     @on_project_loop
     async def atry_parser(self, parser: str, include: Sequence[str] = ("**/*",)) -> evaluating.ParserTrial:
@@ -610,10 +631,14 @@ class AsyncVerbs:
         """
         parts = self.workspace, self.workspace.fitted, name
         adoption = await adopting.adopt(*parts, wait_seconds=wait_seconds, progress=progress)
+        await self._reload()
+        return adoption
+
+    async def _reload(self) -> None:
+        """Go on with the project file and the index as they are now."""
         await self.session.close()
         self.config = load_config(self.root / PROJECT_FILE)
         self.session = Session(self.workspace, self.config)
-        return adoption
 
     def artifacts(self) -> list[Artifact]:
         """Return all trained artifacts, oldest first."""

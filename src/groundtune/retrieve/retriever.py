@@ -61,6 +61,22 @@ class HybridRetriever:
                 return await self._search(question, k, stage)
         raise BusyError("the index keeps changing during the search", hint="wait for the ingest to finish")
 
+    async def search_by_weight(self, question: Question, *, k: int, weights: Sequence[float]) -> list[list[Hit]]:
+        """Return what `search` would find with each of these weights, without reranking; searches once for all."""
+        for _ in range(MAX_TRIES):
+            with contextlib.suppress(_GoneError):
+                return await self._search_by_weight(question, k, weights)
+        raise BusyError("the index keeps changing during the search", hint="wait for the ingest to finish")
+
+    async def _search_by_weight(self, question: Question, k: int, weights: Sequence[float]) -> list[list[Hit]]:
+        vector, lexical, dense = await self._both(question, width := max(k, self._candidates))
+        known: dict[str, Passage] = {}
+        found = []
+        for weight in weights:
+            fused = fuse(lexical, dense, vector, dense_weight=weight, complete=len(lexical) < width)
+            found.append([_hit(item) for item in await self._distinct(question, fused, k, known)])
+        return found
+
     async def _search(self, question: Question, k: int, stage: Stage | None) -> list[Hit]:
         width = max(k, self._candidates)
         match stage:
@@ -88,15 +104,20 @@ class HybridRetriever:
         return [Hit(passages[candidate.id], candidate.score, {stage: candidate.score}) for candidate in candidates]
 
     async def _distinct(
-        self, question: Question, ranked: Sequence[FusedCandidate], count: int
+        self,
+        question: Question,
+        ranked: Sequence[FusedCandidate],
+        count: int,
+        known: dict[str, Passage] | None = None,
     ) -> list[FetchedCandidate]:
         """Return the first `count` candidates without near-duplicates, reading only as many passages as needed.
 
-        A candidate kept names the sources of those that repeat it.
+        A candidate kept names the sources of those that repeat it. known: passages that were read before, and those
+        that are read now.
         """
         kept: list[FetchedCandidate] = []
         for start in range(0, len(ranked), 2 * count):
-            for item in await self._read(question, ranked[start : start + 2 * count]):
+            for item in await self._read(question, ranked[start : start + 2 * count], known):
                 index = duplicate_of(item, kept, language=self._language)
                 if index is not None:
                     kept[index] = kept[index].naming(item.passage.source)
@@ -106,8 +127,13 @@ class HybridRetriever:
                 break
         return kept
 
-    async def _read(self, question: Question, ranked: Sequence[FusedCandidate]) -> list[FetchedCandidate]:
-        passages = await self._passages(question, [item.candidate for item in ranked])
+    async def _read(
+        self, question: Question, ranked: Sequence[FusedCandidate], known: dict[str, Passage] | None = None
+    ) -> list[FetchedCandidate]:
+        passages = {} if known is None else known
+        missing = [item.candidate for item in ranked if item.candidate.id not in passages]
+        if missing:
+            passages.update(await self._passages(question, missing))
         return [FetchedCandidate(item, passages[item.candidate.id]) for item in ranked]
 
     async def _passages(self, question: Question, candidates: Sequence[Candidate]) -> dict[str, Passage]:
@@ -117,12 +143,17 @@ class HybridRetriever:
         return passages
 
     async def _fused(self, question: Question, width: int) -> list[FusedCandidate]:
+        vector, lexical, dense = await self._both(question, width)
+        return fuse(lexical, dense, vector, dense_weight=self.dense_weight, complete=len(lexical) < width)
+
+    async def _both(self, question: Question, width: int) -> tuple[Vectors, Sequence[Candidate], Sequence[Candidate]]:
+        """Return the vector of the question, and what BM25 and dense search find."""
         vector = await self._vector(question)
         lexical, dense = await asyncio.gather(
             self._store.lexical(question.text, k=width, scope=question.scope),
             self._dense(question, vector, width),
         )
-        return fuse(lexical, dense, vector, dense_weight=self.dense_weight, complete=len(lexical) < width)
+        return vector, lexical, dense
 
     async def _dense(self, question: Question, vector: Vectors, k: int) -> list[Candidate]:
         return await self._store.dense(vector, k=k, scope=question.scope)

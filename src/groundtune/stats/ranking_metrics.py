@@ -46,6 +46,17 @@ def ndcg_at(ranked: Sequence[Hashable], relevant: Sequence[Collection[Hashable]]
     return min(1.0, dcg / _discounted_sum(_ideal_gains(relevant)[:k]))
 
 
+def ndcg_of_ranks(ranks: Sequence[int | None], k: int = 10) -> float:
+    """Return the nDCG@k of one question from the ranks, from 1, at which its pieces of evidence are found.
+
+    The ideal finds one piece a rank, whatever a passage holds, so that passages of any size are on one scale; several
+    at one rank score 1 at most. Raises ValueError when there is no evidence.
+    """
+    _require_evidence([()] * len(ranks))
+    gain = sum(1 / math.log2(rank + 1) for rank in ranks if rank is not None and rank <= k)
+    return min(1.0, gain / _discounted_sum([1] * min(len(ranks), k)))
+
+
 def _require_evidence(relevant: Sequence[Collection[Hashable]]) -> None:
     if not relevant:
         raise ValueError("retrieval metrics need at least one piece of evidence")

@@ -1,4 +1,4 @@
-"""Switch a project to a tuned retriever: build its index, then edit the project file. Can undo the last switch."""
+"""Switch a project to other retrieval: build its index, then edit the project file. Can undo the last switch."""
 
 import json
 import tomllib
@@ -15,41 +15,45 @@ from groundtune.config.fitted_values import Fitted, fitted_from, read_fitted, wr
 from groundtune.config.toml_edit import set_keys
 from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.sync import SyncProgress, SyncReport
-from groundtune.protocols import ReplacesRetriever
+from groundtune.protocols import Embedder, ReplacesRetriever
 from groundtune.tune.artifacts import choose_artifact, list_artifacts, verify_artifact
 from groundtune.types import Artifact
 from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
 
-TableValues = Mapping[str, str | int | None]
+TableValues = Mapping[str, str | float | None]
+Tables = Mapping[str, TableValues]
+"""Tables of the project file to the new values of keys; None = key removed."""
 
-ADOPTED_FORMAT = 2
+ADOPTED_FORMAT = 3
 SETTINGS_SECONDS = 10.0
 """How long to wait for another command that changes the project file."""
-KEYS = {"embedder": ("kind", "model", "base_url", "api_key_env", "dimension"), "retrieval": ("reranker",)}
-"""Table of the project file to the keys that adoption changes."""
+EMBEDDER_KEYS = (
+    "kind", "model", "base_url", "api_key_env", "dimension", "batch_size", "passage_prefix", "query_prefix",
+)  # fmt: skip
+KEYS = {"embedder": EMBEDDER_KEYS, "retrieval": ("reranker",)}
+"""Table of the project file to the keys that the adoption of a trained model changes."""
+INDEX_TABLES = frozenset({"embedder", "passages"})
+"""Tables that an index depends on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
     """The changes that an adoption made."""
 
-    table: str
-    """Table of the project file: embedder or retrieval."""
-    values: TableValues
-    """New values in that table; None = key removed."""
+    tables: Tables
+    """What was changed in the project file."""
     report: SyncReport | None
     """Report on building the new index; None if the current index is still used."""
     forgotten: tuple[str, ...]
-    """Values that were fitted for the previous embedder and were discarded."""
+    """Values that were fitted for the previous index and were discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """The changes to make."""
 
-    table: str
-    values: TableValues
+    tables: Tables
     fitted: Fitted | None
     """New fitted values; None leaves them unchanged."""
 
@@ -79,6 +83,24 @@ async def adopt(
     return done
 
 
+async def adopt_settings(
+    workspace: Workspace,
+    tables: Tables,
+    embedder: Embedder,
+    *,
+    wait_seconds: float = 0.0,
+    progress: Callable[[SyncProgress], None] = lambda _: None,
+) -> Adoption:
+    """Switch the project to other settings of retrieval. What was fitted for the present ones is discarded.
+
+    embedder: the one of the new settings. Raises UsageError for a project file that cannot be changed, BusyError.
+    """
+    parts = workspace, _Plan(tables, Fitted())
+    return await _apply(
+        *parts, fitted=workspace.fitted, wait_seconds=wait_seconds, progress=progress, embedder=embedder
+    )
+
+
 def _plan_adoption(workspace: Workspace, artifact: Artifact) -> _Plan:
     kind = training_kind(artifact.kind)
     if not isinstance(kind, ReplacesRetriever):
@@ -88,17 +110,18 @@ def _plan_adoption(workspace: Workspace, artifact: Artifact) -> _Plan:
     folder = (workspace.models / artifact.id).relative_to(workspace.root).as_posix()
     table, values = kind.adoption(artifact, folder)
     fitted = _fitted_values(artifact) if table == "embedder" else None
-    return _Plan(table, {**dict.fromkeys(KEYS[table]), **values}, fitted)
+    return _Plan({table: {**dict.fromkeys(KEYS[table]), **values}}, fitted)
 
 
 def _plan_undo(workspace: Workspace) -> _Plan:
     record = _record_file(workspace)
     if not record.exists():
         raise MissingError("there is no adoption to undo", hint="groundtune models list")
-    by_hand = "edit [embedder] or [retrieval] in groundtune.toml by hand"
+    by_hand = "edit [embedder], [passages] or [retrieval] in groundtune.toml by hand"
     adopted = check_version(read_json(record), path=record, supported=ADOPTED_FORMAT, rebuild=by_hand)
     try:
-        return _Plan(adopted["table"], adopted["values"], fitted_from(adopted["fitted"]))
+        tables = adopted["tables"] if "tables" in adopted else {adopted["table"]: adopted["values"]}
+        return _Plan(tables, fitted_from(adopted["fitted"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise MissingError(f"{record} is damaged: {error}", hint=by_hand) from None
 
@@ -128,11 +151,12 @@ async def _apply(
     fitted: Path,
     wait_seconds: float,
     progress: Callable[[SyncProgress], None],
+    embedder: Embedder | None = None,
 ) -> Adoption:
     """Build the new index alongside the current one, then switch project file, fitted values and index together."""
     file = workspace.root / PROJECT_FILE
-    config = load_config(file, text=_edited(file, plan))
-    _check_environment(config, plan, workspace.root)
+    config = load_config(file, text=_edited(file, plan.tables))
+    _check_environment(config, plan.tables, workspace.root)
     before, report = read_fitted(fitted), None
 
     def write() -> None:
@@ -140,19 +164,21 @@ async def _apply(
             write_locked()
 
     def write_locked() -> None:
-        text = _edited(file, plan)  # the file may have changed while the index was built
-        present = tomllib.loads(file.read_bytes().decode("utf-8-sig")).get(plan.table, {})
-        previous = {key: present.get(key) for key in KEYS[plan.table]}
+        text = _edited(file, plan.tables)  # the file may have changed while the index was built
+        present = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+        previous = {
+            table: {key: present.get(table, {}).get(key) for key in values} for table, values in plan.tables.items()
+        }
         # If they are equal, an earlier call was interrupted after writing the file.
-        if previous != {**dict.fromkeys(previous), **plan.values}:
-            record = {"table": plan.table, "values": previous, "fitted": asdict(before)}
+        if previous != plan.tables:
+            record = {"tables": previous, "fitted": asdict(before)}
             write_json(_record_file(workspace), versioned(record, ADOPTED_FORMAT))
         if plan.fitted:
             write_fitted(fitted, plan.fitted)
         write_atomic(file, text)
 
-    if plan.table == "embedder":
-        embedder = build.prepare_for_many(build.embedder(config))
+    if plan.tables.keys() & INDEX_TABLES:
+        embedder = embedder or build.prepare_for_many(build.embedder(config))
         storage = build.index_storage(config, workspace)
         current = await storage.current()
         rebuild = current is not None and current.parts != build.index_parts(config, embedder)
@@ -172,30 +198,39 @@ async def _apply(
     after = plan.fitted or before
     kinds = {"thresholds": (before.thresholds, after.thresholds), "prompts": (before.prompts, after.prompts)}
     forgotten = tuple(kind for kind, (had, has) in kinds.items() if had and not has)
-    return Adoption(plan.table, plan.values, report, forgotten)
+    return Adoption(plan.tables, report, forgotten)
 
 
-def _edited(file: Path, plan: _Plan) -> str:
+def _edited(file: Path, tables: Tables) -> str:
     """Return the changed project file. Raises UsageError with the lines to write by hand if it cannot be edited."""
     try:
-        return set_keys(file.read_bytes().decode("utf-8"), plan.table, plan.values)
+        text = file.read_bytes().decode("utf-8")
+        for table, values in tables.items():
+            text = set_keys(text, table, values)
     except ValueError as error:
-        lines = [f"{key} = {json.dumps(value)}" for key, value in plan.values.items() if value is not None]
+        by_hand = "; ".join(f"under [{table}], write {_lines(values)}" for table, values in tables.items())
         raise UsageError(
-            f"{file.name} cannot be edited automatically: {error}",
-            hint=f"edit it by hand: under [{plan.table}], write {', '.join(lines)}",
+            f"{file.name} cannot be edited automatically: {error}", hint=f"edit it by hand: {by_hand}"
         ) from error
+    return text
 
 
-def _check_environment(config: Config, plan: _Plan, root: Path) -> None:
-    """Raise UsageError if an environment variable would override the new value."""
-    effective = config.embedder.model if plan.table == "embedder" else config.retrieval.reranker
-    new = plan.values.get("model" if plan.table == "embedder" else "reranker")
-    if effective != new and effective != str(root / str(new)):
-        raise UsageError(
-            f"the environment sets {effective!r} for [{plan.table}], which overrides the project file",
-            hint=f"unset the environment variable that begins with GROUNDTUNE_{plan.table.upper()}",
-        )
+def _lines(values: TableValues) -> str:
+    return ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None)
+
+
+def _check_environment(config: Config, tables: Tables, root: Path) -> None:
+    """Raise UsageError if an environment variable would override a new value."""
+    for table, values in tables.items():
+        for key, new in values.items():
+            if new is None and key not in ("model", "reranker"):  # the default may depend on other keys
+                continue
+            effective = getattr(getattr(config, table), key)
+            if effective not in (new, str(root / str(new))):
+                raise UsageError(
+                    f"the environment sets {effective!r} for [{table}], which overrides the project file",
+                    hint=f"unset the environment variable that begins with GROUNDTUNE_{table.upper()}",
+                )
 
 
 def _record_file(workspace: Workspace) -> Path:

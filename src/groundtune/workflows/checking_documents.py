@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import date
 
+from groundtune.approaches.context import without_overlap
 from groundtune.build.open_index import OpenIndex
 from groundtune.corpus.contradictions import contradictions
 from groundtune.corpus.dates import stale_dates
@@ -32,7 +33,7 @@ async def read_corpus(opened: OpenIndex) -> tuple[list[FileRow], list[CorpusFile
     """Return the rows and the files of an index, and the scope in which all of it is seen."""
     rows = await opened.catalog.files()
     scope = Scope(tuple(sorted({group for row in rows.values() for group in row.groups})))
-    passages = await opened.store.scan(scope)
+    passages = without_overlap(await opened.store.scan(scope))
     documents = [await opened.document_by_source(source) for source, row in rows.items() if row.documents == 1]
     return list(rows.values()), corpus_files([document for document in documents if document], passages), scope
 

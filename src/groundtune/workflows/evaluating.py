@@ -1,6 +1,8 @@
-"""Evaluate retrieval by stage, sweep its settings and fit the fusion weight. Never writes the project's index."""
+"""Evaluate retrieval by stage, try other parsers and fit the fusion weight. Never writes the project's index."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.ingest.access_rules import applies
 from groundtune.ingest.parsers import find_parser
+from groundtune.measure.domain_mismatch import DomainMismatch, domain_mismatch
 from groundtune.measure.retrieval_quality import RetrievalReport, StageReport, evaluate_stages
-from groundtune.protocols import Embedder, Retriever
+from groundtune.protocols import Retriever
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.types import Example, Interval, Stage
@@ -24,21 +27,12 @@ from groundtune.workflows.ingesting import ingest
 from groundtune.workspace import Workspace
 
 WEIGHTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
-PASSAGE_SIZES = (110, 160, 220)
-DEPTHS = (1, 5, 10, 20)
+SAMPLE = 2_000
+"""Passages in which words that the embedder does not know are counted."""
+SAMPLE_ROWS = 20
+"""Documents of one file among them."""
 TOO_FEW = 20
 """Minimum number of questions with evidence for fitting a weight."""
-
-
-@dataclass(frozen=True, slots=True)
-class SweepRow:
-    """One setting and its results."""
-
-    max_tokens: int
-    dense_weight: float
-    recall: dict[int, Interval]
-    """Recall by k."""
-    ndcg: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,36 +164,38 @@ def _usual(opened: OpenIndex, config: Config) -> Retriever:
 
 
 async def evaluate(opened: OpenIndex, examples: Sequence[Example], *, k: int, worst: int = 10) -> RetrievalReport:
-    """Evaluate every stage on the questions with evidence. Raises UsageError when there are none."""
-    return await _measure(opened, examples, stages=opened.retriever.stages, k=k, worst=worst)
+    """Evaluate every stage on the questions with evidence, and say whether the embedder fits the documents.
+
+    Raises UsageError when there are none.
+    """
+    report = await _measure(opened, examples, stages=opened.retriever.stages, k=k, worst=worst)
+    return replace(report, mismatch=await _mismatch(opened, examples, report))
 
 
-async def sweep(
-    workspace: Workspace,
-    config: Config,
-    embedder: Embedder,
-    examples: Sequence[Example],
-    *,
-    scratch: Path,
-    progress: Callable[[str], None] = lambda _: None,
-) -> list[SweepRow]:
-    """Evaluate passage sizes x fusion weights, building one index per size in `scratch`; best nDCG@10 first."""
-    rows = []
-    for size in PASSAGE_SIZES:
-        progress(f"passages of at most {size} tokens")
-        passages = config.passages.model_copy(
-            update={"max_tokens": size, "min_tokens": min(config.passages.min_tokens, size)}
-        )
-        trial = config.model_copy(update={"passages": passages})
-        storage = build.local_index(workspace, scratch / str(size))
-        await ingest(workspace, trial, embedder, storage=storage)
-        opened = await OpenIndex.open(storage, config=trial, embedder=embedder, fitted=Fitted())
-        try:
-            for weight in WEIGHTS:
-                rows.append(await _sweep_row(opened, trial, examples, size, weight))
-        finally:
-            await opened.close()
-    return sorted(rows, key=lambda row: -row.ndcg.mean)
+async def _mismatch(opened: OpenIndex, examples: Sequence[Example], report: RetrievalReport) -> DomainMismatch:
+    found = {stage.stage: [rank is not None for rank in stage.ranks] for stage in report.stages}
+    texts = [f"{example.input}\n{piece.quote}" for example in examples for piece in example.evidence]
+    estimated = getattr(opened.embedder, "estimates_tokens", False)
+    return await asyncio.to_thread(
+        domain_mismatch,
+        found["bm25"],
+        found["dense"],
+        texts,
+        await _sample(opened),
+        None if estimated else opened.embedder.count_tokens,
+    )
+
+
+async def _sample(opened: OpenIndex) -> list[str]:
+    """Return the texts of some passages, from documents chosen by chance."""
+    files = list(await opened.catalog.files())
+    texts: list[str] = []
+    for file in random.Random(0).sample(files, len(files)):
+        for document in list(await opened.catalog.document_states(file))[:SAMPLE_ROWS]:
+            texts += [passage.text for passage in await opened.passages(document)]
+        if len(texts) >= SAMPLE:
+            break
+    return texts[:SAMPLE]
 
 
 async def fit_weight(opened: OpenIndex, config: Config, examples: Sequence[Example]) -> WeightFit:
@@ -244,16 +240,6 @@ async def _measure(
         worst=worst,
         history=opened.history,
     )
-
-
-async def _sweep_row(
-    opened: OpenIndex, config: Config, examples: Sequence[Example], size: int, weight: float
-) -> SweepRow:
-    report = await _measure(
-        opened, examples, stages=("fused",), k=max(DEPTHS), retriever=_weighted(opened, config, weight)
-    )
-    metrics = report.stages[0].metrics
-    return SweepRow(size, weight, {k: metrics[f"recall@{k}"] for k in DEPTHS}, metrics["ndcg@10"])
 
 
 async def _fused(opened: OpenIndex, config: Config, examples: Sequence[Example], weight: float) -> Interval:

@@ -19,6 +19,7 @@ from groundtune.ingest.parser_rules import ParserChoice, choose_parser
 from groundtune.ingest.rules import DocumentRules
 from groundtune.ingest.scan import Scanner, source_name
 from groundtune.ingest.select_files import select_files
+from groundtune.ingest.shared_reading import SharedReading
 from groundtune.ingest.source_items import ConfiguredSource, is_item, owner
 from groundtune.ingest.sync import IndexSync, SyncProgress, SyncReport
 from groundtune.protocols import Catalog, Embedder, IndexGeneration, IndexStorage
@@ -34,6 +35,7 @@ async def ingest(
     embedder: Embedder,
     *,
     storage: IndexStorage | None = None,
+    reading: SharedReading | None = None,
     rebuild: bool = False,
     wait_seconds: float = 0.0,
     progress: Callable[[SyncProgress], None] = lambda _: None,
@@ -41,6 +43,7 @@ async def ingest(
 ) -> SyncReport:
     """Bring an index up to date: the project's own, or a separate one, as in a sweep.
 
+    reading: what this index shares with others that are built in turn; None: it reads everything itself.
     complete: called under the lock when the index is complete, just before readers switch to it.
     A source that fails is among the `failed_sources` of the report; its documents stay as they were.
     Raises GroundtuneError if a rebuild would lose them, UsageError if the options of a source do not fit its kind,
@@ -53,6 +56,7 @@ async def ingest(
         parts = build.index_parts(config, embedder)
         try:
             sources = build.sources(config, workspace.root)
+            sources = [reading.source(source) for source in sources] if reading else sources
         except GroundtuneError:
             await _remove_gone(workspace, config, storage)
             raise
@@ -65,8 +69,8 @@ async def ingest(
                 if await _is_first(storage):
                     await storage.finish_generation(manifest)  # the first index can be searched while it is built
                 rules = DocumentRules(config, workspace.root)
-                async with _sync(workspace, config, embedder, generation, sources, rules, progress) as run:
-                    report = await run.run(_Selection(workspace, config, rules))
+                async with _sync(workspace, config, embedder, generation, sources, rules, reading, progress) as run:
+                    report = await run.run(_Selection(workspace, config, rules, reading))
             finally:
                 await generation.close()
         except (OSError, RuntimeError, sqlite3.Error) as error:  # LanceDB raises a RuntimeError
@@ -191,7 +195,8 @@ async def _sync(
     generation: IndexGeneration,
     sources: Sequence[ConfiguredSource],
     rules: DocumentRules,
-    progress: Callable[[SyncProgress], None] = lambda _: None,
+    reading: SharedReading | None,
+    progress: Callable[[SyncProgress], None],
 ) -> AsyncIterator[IndexSync]:
     async with build.sandbox(config) as sandbox:
         yield IndexSync(
@@ -201,7 +206,7 @@ async def _sync(
             vector_cache=generation.vector_cache,
             embedder=embedder,
             chunker=build.chunker(config, embedder),
-            loader=sandbox,
+            loader=reading.loader(sandbox) if reading else sandbox,
             groups_for=rules.groups_for,
             max_bytes=config.documents.max_mb * MEGABYTE,
             sources=sources,
@@ -224,8 +229,10 @@ def _parsers(config: Config) -> Callable[[str, str], ParserChoice]:
 class _Selection:
     """The files of the project from one walk, and the paths that could not be read. Implements `FileWalk`."""
 
-    def __init__(self, workspace: Workspace, config: Config, rules: DocumentRules) -> None:
-        self._rules, self._root = rules, workspace.root
+    def __init__(
+        self, workspace: Workspace, config: Config, rules: DocumentRules, reading: SharedReading | None = None
+    ) -> None:
+        self._rules, self._root, self._reading = rules, workspace.root, reading
         self.unreadable: list[tuple[Path, str]] = []
         self.skipped: list[tuple[Path, str]] = []
         examples = select_files(workspace.root, include=config.examples.files) if config.examples.files else ()
@@ -243,7 +250,12 @@ class _Selection:
         )
 
     def __iter__(self) -> Iterator[Path]:
-        return (path for path in self._walk if self._rules.admit(source_name(path, self._root)))
+        admitted = (path for path in self._walk if self._rules.admit(source_name(path, self._root)))
+        return (
+            admitted
+            if (reading := self._reading) is None
+            else (path for path in admitted if reading.keep(source_name(path, self._root)))
+        )
 
     @property
     def refusal(self) -> ConfigError | None:

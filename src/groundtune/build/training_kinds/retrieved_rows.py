@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
-from groundtune.approaches.context import join_neighbours
+from groundtune.approaches.context import shown_passages
 from groundtune.approaches.output_formats import OutputFormat, prompt_messages
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
@@ -174,7 +174,7 @@ async def _gather_clean(
             break
         k *= 2
     clean = [hit for hit in hits if hit not in skipped][:most]
-    joined = await join_neighbours(clean, index.document)
+    joined = await shown_passages(clean, index.document)
     leaking_joined = [hit for hit in joined if decontaminator.leaks_test_example(hit.passage)]
     return [hit for hit in joined if hit not in leaking_joined], skipped + leaking_joined
 

@@ -1,7 +1,7 @@
 """Implement `groundtune models adopt`: make a tuned retriever the project's retriever, or undo that."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,11 +56,25 @@ def _adopt(project: "Project", name: str | None, wait: float) -> "Adoption":
 
 def _show(done: "Adoption", *, json: bool) -> None:
     if json:
-        report = done.report and {"passages": done.report.passages, "embedded": done.report.embedded}
-        output.print_json({"table": done.table, "values": done.values, "index": report, "forgotten": done.forgotten})
+        output.print_json(adoption_json(done))
         return
-    settings = ", ".join(f"{key} = {value!r}" for key, value in done.values.items() if value is not None)
-    output.print_line(f"{PROJECT_FILE}: [{done.table}] {settings or 'back to the default'}", style="bold")
+    show_adoption(done)
+    output.next_step(
+        "groundtune evaluate",
+        "measures retrieval with the new model; groundtune models adopt --back undoes the adoption",
+    )
+
+
+def adoption_json(done: "Adoption") -> dict[str, Any]:
+    report = done.report and {"passages": done.report.passages, "embedded": done.report.embedded}
+    return {"tables": done.tables, "index": report, "forgotten": done.forgotten}
+
+
+def show_adoption(done: "Adoption") -> None:
+    """Print what was changed in the project file, and the new index."""
+    for table, values in done.tables.items():
+        settings = ", ".join(f"{key} = {value!r}" for key, value in values.items() if value is not None)
+        output.print_line(f"{PROJECT_FILE}: [{table}] {settings or 'back to the default'}", style="bold")
     if done.report:
         passages = format_count(done.report.passages, "passage")
         output.print_line(
@@ -68,10 +82,6 @@ def _show(done: "Adoption", *, json: bool) -> None:
         )
     if done.forgotten:
         output.print_note(
-            f"The {' and '.join(done.forgotten)} were fitted for the previous embedder; groundtune compare fits them "
+            f"The {' and '.join(done.forgotten)} were fitted for the previous index; groundtune compare fits them "
             "again, and groundtune ingest those of quotes."
         )
-    output.next_step(
-        "groundtune evaluate",
-        "measures retrieval with the new model; groundtune models adopt --back undoes the adoption",
-    )

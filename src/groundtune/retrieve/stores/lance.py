@@ -21,7 +21,10 @@ from groundtune.retrieve.stores.generations import REBUILD
 from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 
 TABLE = "passages"
-PASSAGE_COLUMNS = ["id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page", "page_breaks"]
+PASSAGE_COLUMNS = [
+    "id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page", "page_breaks",
+    "wider_start", "wider_end", "wider_heading",
+]  # fmt: skip
 CANDIDATE_COLUMNS = ["id", "vector"]
 """Columns of a candidate. A stage finds about a hundred candidates, but only a few are shown; fetching every column
 took most of the search time."""
@@ -346,6 +349,9 @@ def _schema(dimension: int) -> pa.Schema:
         "heading": text,
         "page": number,
         "page_breaks": numbers,
+        "wider_start": number,
+        "wider_end": number,
+        "wider_heading": text,
         "search": text,
         "key": text,
         "groups": texts,

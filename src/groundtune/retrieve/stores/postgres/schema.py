@@ -123,7 +123,8 @@ def create_generation(tables: Tables, *, dimension: int, vector_schema: str) -> 
         CREATE TABLE {tables.passages} (
             number integer PRIMARY KEY, id {key} UNIQUE, document_id {key}, source {key}, ordinal integer NOT NULL,
             "start" integer NOT NULL, "end" integer NOT NULL, text text NOT NULL, heading text NOT NULL, page integer,
-            page_breaks integer[] NOT NULL, context text NOT NULL, key {key}, groups text[] NOT NULL,
+            page_breaks integer[] NOT NULL, wider_start integer, wider_end integer, wider_heading text NOT NULL,
+            context text NOT NULL, key {key}, groups text[] NOT NULL,
             tags text[] NOT NULL, embedding {quoted(vector_schema)}.vector({dimension}) NOT NULL
         );
         ALTER TABLE {tables.passages} ALTER COLUMN embedding SET STORAGE {storage};

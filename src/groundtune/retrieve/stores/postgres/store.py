@@ -19,10 +19,13 @@ from groundtune.retrieve.stores.postgres.vectors import APPROXIMATE_FROM, Vector
 from groundtune.retrieve.stores.postgres.words import plain_words
 from groundtune.types import Candidate, IndexEntry, Passage, Scope, Vectors
 
-PASSAGE = 'id, document_id, source, ordinal, "start", "end", text, heading, page, page_breaks'
+PASSAGE = (
+    'id, document_id, source, ordinal, "start", "end", text, heading, page, page_breaks, '
+    "wider_start, wider_end, wider_heading"
+)
 COLUMNS = (
     "number", "id", "document_id", "source", "ordinal", "start", "end", "text", "heading", "page", "page_breaks",
-    "context", "key", "groups", "tags", "embedding",
+    "wider_start", "wider_end", "wider_heading", "context", "key", "groups", "tags", "embedding",
 )  # fmt: skip
 FIRST_RANKED = 4
 """Full-text search first looks for the k best in scope among the 4 k best of all, and searches on if they are fewer."""
@@ -329,6 +332,9 @@ def _record(number: int, entry: IndexEntry) -> tuple[object, ...]:
         passage.heading,
         passage.page,
         passage.page_breaks,
+        passage.wider_start,
+        passage.wider_end,
+        passage.wider_heading,
         entry.context,
         entry.key,
         [_short(group) for group in entry.groups],
