@@ -189,6 +189,7 @@ def test_compare_fills_a_matrix(shop: Path) -> None:
         (("search", "x", "--filter", "nope"), 2, "KEY=VALUE"),
         (("evaluate", "--split", "nope"), 2, "is not one of"),
         (("evaluate", "--sweep", "--fit"), 2, "cannot be combined"),
+        (("evaluate", "--adopt"), 2, "--adopt uses what a sweep finds"),
         (("evaluate", "--parser", "nope"), 3, 'there is no parser "nope"'),
         (("evaluate", "--include", "*.pdf"), 2, "add --parser"),
         (("compare", "--split", "none"), 2, "is not one of"),
@@ -239,11 +240,7 @@ def test_another_parser_is_tried_beside_the_present_ones(shop: Path) -> None:
     assert "no example has evidence in a document that matches *.pdf" in done.stderr
 
 
-def test_sweep_and_fit_say_what_they_need(shop: Path) -> None:
+def test_fit_says_what_it_needs(shop: Path) -> None:
     done = run(shop, "evaluate", "--fit")
     assert done.returncode == 2
     assert "fitting needs at least 20" in done.stderr
-    rows = run_json(shop, "evaluate", "--sweep")["sweep"]
-    assert {row["max_tokens"] for row in rows} == {110, 160, 220}
-    assert rows == sorted(rows, key=lambda row: -row["ndcg"]["mean"])
-    assert run_json(shop, "ingest")["embedded"] == 0, "a sweep leaves the index as it is"

@@ -252,7 +252,7 @@ def test_distilling_and_judging_show_their_counts() -> None:
 def test_the_results_of_the_main_verbs_have_a_view() -> None:
     for name in (
         "Answer", "Artifact", "Calibration", "DistillationReport", "Hits", "JudgeAgreement", "PreflightReport",
-        "Report", "RetrievalReport", "SyncReport", "Verdict", "WeightFit",
+        "Report", "RetrievalReport", "SweepReport", "SyncReport", "Verdict", "WeightFit",
     ):  # fmt: skip
         assert issubclass(getattr(groundtune, name), Displayed), name
 

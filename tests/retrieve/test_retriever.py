@@ -115,6 +115,14 @@ async def test_the_weight_moves_the_ranking(store: LanceStore, embedder: Bundled
     assert names(lexical) == ["lunch"]
 
 
+async def test_one_search_serves_every_weight(store: LanceStore, embedder: BundledEmbedder) -> None:
+    weights = [0.0, 0.4, 1.0]
+    for question in (Question("when is the refund paid"), Question("XK-4471", scope=Scope(("board",)))):
+        found = await HybridRetriever(store, embedder).search_by_weight(question, k=4, weights=weights)
+        for weight, hits in zip(weights, found, strict=True):
+            assert hits == await HybridRetriever(store, embedder, dense_weight=weight).search(question, k=4)
+
+
 async def test_k_may_be_above_the_number_of_candidates(store: LanceStore, embedder: BundledEmbedder) -> None:
     retriever = HybridRetriever(store, embedder, candidates=2)
     assert len(await retriever.search(Question("refund"), k=50)) == 7  # all but the copy and the secret one

@@ -73,9 +73,9 @@ class _KeptSource:
             self._opened = self._opened or self._inner.open()
             changes = await self._opened.changes(cursor)
             file.write_bytes(pickle.dumps(changes))
-        changes = pickle.loads(file.read_bytes())
-        items = [item for item in changes.items if self._keep(f"{self._inner.name}:{item.id}")]
-        return replace(changes, items=items)
+        kept: SourceChanges = pickle.loads(file.read_bytes())
+        items = [item for item in kept.items if self._keep(f"{self._inner.name}:{item.id}")]
+        return replace(kept, items=items)
 
 
 def _name(*parts: str | None) -> str:

@@ -69,11 +69,11 @@ def duplicate_of(
 
 
 def _same(first: FetchedCandidate, second: FetchedCandidate, language: str) -> bool:
-    texts = [f"{item.passage.heading}\n{item.passage.text}" for item in (first, second)]
-    if texts[0] == texts[1]:
+    if (first.passage.heading, first.passage.text) == (second.passage.heading, second.passage.text):
         return True
     if float(first.fused.candidate.vector @ second.fused.candidate.vector) < SAME_DIRECTION:
         return False
+    texts = [f"{item.passage.heading}\n{item.passage.text}" for item in (first, second)]
     left, right = map(_words, texts)
     if len(left.runs & right.runs) < SAME_WORDS * len(left.runs | right.runs):
         return False

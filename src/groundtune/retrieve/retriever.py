@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from groundtune.errors import BusyError
 from groundtune.protocols import Embedder, Reranker, Store
@@ -70,7 +70,7 @@ class HybridRetriever:
 
     async def _search_by_weight(self, question: Question, k: int, weights: Sequence[float]) -> list[list[Hit]]:
         vector, lexical, dense = await self._both(question, width := max(k, self._candidates))
-        known: dict[str, Passage] = {}
+        known = await self._passages(question, list({one.id: one for one in (*lexical, *dense)}.values()))
         found = []
         for weight in weights:
             fused = fuse(lexical, dense, vector, dense_weight=weight, complete=len(lexical) < width)
@@ -108,12 +108,11 @@ class HybridRetriever:
         question: Question,
         ranked: Sequence[FusedCandidate],
         count: int,
-        known: dict[str, Passage] | None = None,
+        known: Mapping[str, Passage] | None = None,
     ) -> list[FetchedCandidate]:
         """Return the first `count` candidates without near-duplicates, reading only as many passages as needed.
 
-        A candidate kept names the sources of those that repeat it. known: passages that were read before, and those
-        that are read now.
+        A candidate kept names the sources of those that repeat it. known: the passages, if they were read before.
         """
         kept: list[FetchedCandidate] = []
         for start in range(0, len(ranked), 2 * count):
@@ -128,12 +127,9 @@ class HybridRetriever:
         return kept
 
     async def _read(
-        self, question: Question, ranked: Sequence[FusedCandidate], known: dict[str, Passage] | None = None
+        self, question: Question, ranked: Sequence[FusedCandidate], known: Mapping[str, Passage] | None = None
     ) -> list[FetchedCandidate]:
-        passages = {} if known is None else known
-        missing = [item.candidate for item in ranked if item.candidate.id not in passages]
-        if missing:
-            passages.update(await self._passages(question, missing))
+        passages = known or await self._passages(question, [item.candidate for item in ranked])
         return [FetchedCandidate(item, passages[item.candidate.id]) for item in ranked]
 
     async def _passages(self, question: Question, candidates: Sequence[Candidate]) -> dict[str, Passage]:

@@ -247,7 +247,7 @@ class _Search:
         scores: dict[Candidate, SweepScore] = {}
         started = time.monotonic()
         for place, candidate in enumerate(candidates):
-            if place and time.monotonic() > self.deadline:
+            if place and not self.out_of_time and time.monotonic() > self.deadline:
                 self.out_of_time = True
                 break
             each = (time.monotonic() - started) / place if place else None
