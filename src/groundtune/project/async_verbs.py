@@ -266,15 +266,13 @@ class AsyncVerbs:
             if not adopt or report.winner is None:
                 return report
             progress(f"building the index for {report.winner.name}")
-            tables, embedder = (
-                report.winner.tables(self.config, self.root),
-                self._embedder_of_sweep(report.winner.embedder),
-            )
-            adoption = await adopting.adopt_settings(
-                self.workspace, tables, shared_vectors(embedder, scratch, report.winner.embedder)
-            )
+            name = report.winner.embedder
+            embedder = shared_vectors(self._embedder_of_sweep(name), scratch, name)
+            tables = report.winner.tables(self.config, self.root)
+            adoption = await adopting.adopt_settings(self.workspace, tables, embedder)
         await self._reload()
-        return replace(report, adoption=adoption)
+        index = adoption.report and replace(adoption.report, embedded=embedder.embedded)
+        return replace(report, adoption=replace(adoption, report=index))
 
     def _embedder_of_sweep(self, name: str) -> Embedder:
         if name == PRESENT:
