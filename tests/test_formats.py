@@ -209,7 +209,7 @@ def test_undoing_an_old_adoption_works(opened: Open) -> None:
     file = project.root / "groundtune.toml"
     file.write_text(file.read_text() + '\n[retrieval]\nreranker = "models/order"\n')
     write_json(record, ADOPTED)
-    assert project.adopt(None).values == {"reranker": None}
+    assert project.adopt(None).tables == {"retrieval": {"reranker": None}}
     assert "reranker" not in file.read_text()
     assert not record.exists()
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from groundtune.approaches import context
-from groundtune.approaches.context import CorpusContext, RetrievedContext, shown_passages, without_overlap
+from groundtune.approaches.context import CorpusContext, RetrievedContext, find_piece, shown_passages, without_overlap
 from groundtune.errors import UsageError
 from groundtune.types import Document, Hit, Passage, Question, Stage
 
@@ -77,6 +77,19 @@ async def test_a_prompt_gets_the_larger_piece_once_and_with_exact_offsets() -> N
     assert window.passage.text == "\n\n".join(PARTS[:3])
     (changed,) = await shown_passages(hits[:1], lambda _: _changed())
     assert changed.passage.text == "First part."
+
+
+async def test_a_piece_is_found_again_by_its_id() -> None:
+    plain = [hit(0, 0.9), hit(1, 0.8), hit(3, 0.7, "Other")]
+    (joined, _) = await shown_passages(plain, document)
+    parts = [one.passage for one in plain]
+    assert find_piece(joined.passage.id, parts, DOCUMENT) == joined.passage
+    wider = replace(parts[0], wider_start=0, wider_end=25, wider_heading="Top")
+    (piece,) = await shown_passages([Hit(wider, 1.0)], document)
+    assert find_piece(piece.passage.id, [wider, *parts[1:]], DOCUMENT) == piece.passage
+    assert piece.passage.heading == "Top"
+    for unknown in ("d@1-5", "d@0", "d@-0-5", "d:0", "e@0-25", ""):
+        assert find_piece(unknown, parts, DOCUMENT) is None
 
 
 async def _changed() -> Document:

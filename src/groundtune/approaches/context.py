@@ -99,6 +99,22 @@ async def shown_passages(hits: Sequence[Hit], document: DocumentById) -> list[Hi
     return [_joined(group, needed.get(group[0].passage.document_id)) for group in groups]
 
 
+def find_piece(passage_id: str, passages: Sequence[Passage], document: Document) -> Passage | None:
+    """Return the larger or joined piece that `shown_passages` gave this id; None if the document has no such piece now.
+
+    passages: all those of the document.
+    """
+    start, dash, end = passage_id.removeprefix(f"{document.id}@").partition("-")
+    if not (dash and start.isdecimal() and end.isdecimal()):
+        return None
+    for passage in passages:
+        if (passage.wider_start, passage.wider_end) == (int(start), int(end)):
+            return _piece(passage, document, int(start), int(end), passage.wider_heading)
+        if int(start) in (passage.start, passage.wider_start):
+            return _piece(passage, document, int(start), int(end), passage.heading)
+    return None
+
+
 def without_overlap(passages: Iterable[Passage]) -> list[Passage]:
     """Return passages in reading order without the text that the one before also has; what is left of none is dropped.
 

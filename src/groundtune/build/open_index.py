@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from groundtune import build
+from groundtune.approaches.context import find_piece
 from groundtune.common.conversations import HistoryUse
 from groundtune.common.names import same_name
 from groundtune.config import Config
@@ -14,7 +15,7 @@ from groundtune.ingest.sync import document_id
 from groundtune.protocols import Catalog, Embedder, IndexGeneration, IndexStorage, Store
 from groundtune.retrieve.retriever import HybridRetriever
 from groundtune.retrieve.stores.generations import check_parts
-from groundtune.types import Document, IndexManifest, Passage
+from groundtune.types import Document, IndexManifest, Passage, Scope
 
 
 class OpenIndex:
@@ -103,6 +104,16 @@ class OpenIndex:
     async def item_groups(self) -> dict[str, tuple[str, ...]]:
         """Return the groups of the items of other sources, which access rules alone do not tell."""
         return {source: row.groups for source, row in (await self.catalog.files()).items() if is_item(row)}
+
+    async def passage(self, passage_id: str, *, scope: Scope) -> Passage | None:
+        """Return a passage of the index, or a piece that a prompt got in its place; None outside the scope."""
+        if passage := (await self.store.read([passage_id], scope=scope)).get(passage_id):
+            return passage
+        document = await self.document(passage_id.rpartition("@")[0])
+        passages = await self.passages(document.id) if document else []
+        if document is None or not await self.store.read([passage.id for passage in passages[:1]], scope=scope):
+            return None
+        return find_piece(passage_id, passages, document)
 
     async def passages(self, document_id: str) -> list[Passage]:
         return await self.store.passages(document_id)

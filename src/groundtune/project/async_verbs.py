@@ -205,7 +205,7 @@ class AsyncVerbs:
         passage_id: as in `Citation.passage_id`. groups: access groups of the user.
         """
         async with self.session.index() as opened:
-            passage = (await opened.store.read([passage_id], scope=Scope(tuple(groups)))).get(passage_id)
+            passage = await opened.passage(passage_id, scope=Scope(tuple(groups)))
             document = await opened.document(passage.document_id) if passage else None
         if passage is None or document is None or document.text[passage.start : passage.end] != passage.text:
             return None  # the last: an ingest is replacing the document at this moment
