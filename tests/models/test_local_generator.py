@@ -76,6 +76,20 @@ async def test_usage_counts_real_tokens(trained: Path) -> None:
     assert 0 < generation.usage.seconds < 100
 
 
+async def test_models_loaded_at_once_have_weights_of_one_data_type(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library sets the default data type of the whole process while it loads."""
+    import torch
+
+    default = torch.get_default_dtype()
+    monkeypatch.setattr("groundtune.models.local_generator.has_fast_bfloat16", lambda: True)
+    models = [LocalGenerator(str(trained), max_output_tokens=4) for _ in range(12)]
+    await asyncio.gather(*(model.generate(Prompt("the sky?")) for model in models))
+    assert {weights.dtype for one in models for weights in one._load().model.parameters()} == {torch.bfloat16}
+    assert torch.get_default_dtype() == default
+
+
 async def test_the_answers_of_a_batch_share_its_seconds_of_the_machine(trained: Path) -> None:
     model = LocalGenerator(str(trained), max_output_tokens=40, batch_size=len(ANSWERS))
     await model.generate(Prompt("the sky?"))  # loads the model

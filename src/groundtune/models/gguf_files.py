@@ -24,6 +24,7 @@ from groundtune.common.files import read_json, sampled_blocks, write_json
 from groundtune.common.text import one_line
 from groundtune.common.user_cache import user_cache
 from groundtune.errors import GroundtuneError, MissingError, need
+from groundtune.models.torch_device import LOADING
 
 SUFFIX = ".gguf"
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3")
@@ -152,7 +153,7 @@ def _convert(file: Path, metadata: Mapping[str, Any], target: Path) -> None:
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     place = {"pretrained_model_name_or_path": str(file.resolve().parent), "gguf_file": file.name}
     try:
-        with _quiet(library.utils.logging):
+        with LOADING, _quiet(library.utils.logging):
             tokenizer = library.AutoTokenizer.from_pretrained(**place)
             _split_as_trained(tokenizer, metadata, file)
             model, report = library.AutoModelForCausalLM.from_pretrained(

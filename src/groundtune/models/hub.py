@@ -20,6 +20,7 @@ from groundtune.common.text import format_count, one_line
 from groundtune.errors import GroundtuneError, MissingError, need
 from groundtune.models import gguf_files
 from groundtune.models.builtin_models import builtin_models, find_builtin_model
+from groundtune.models.torch_device import LOADING
 
 CONFIG = "config.json"
 BUNDLED = "bundled"
@@ -107,10 +108,14 @@ def bundled_folder() -> Path:
 
 @contextlib.contextmanager
 def loading(model: str, *, hint: str) -> Iterator[None]:
-    """Turn every failure to load files of a model into `MODEL cannot be loaded: REASON`. Raises MissingError."""
+    """Turn every failure to load files of a model into `MODEL cannot be loaded: REASON`. Raises MissingError.
+
+    One model is loaded at a time in this process.
+    """
     damaged = need("safetensors", extra="local").SafetensorError
     try:
-        yield
+        with LOADING:
+            yield
     except GroundtuneError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, damaged) as error:

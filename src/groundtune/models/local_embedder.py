@@ -10,8 +10,8 @@ import numpy as np
 
 from groundtune.common.batches import batches_by_length
 from groundtune.common.files import digest_file
-from groundtune.errors import GroundtuneError, MissingError, need
-from groundtune.models.hub import bundled_folder, model_hint
+from groundtune.errors import GroundtuneError, need
+from groundtune.models.hub import bundled_folder, loading, model_hint
 from groundtune.models.minilm import NumpyEncoder, TorchEncoder
 from groundtune.models.torch_device import has_fast_bfloat16
 from groundtune.types import Vectors
@@ -90,13 +90,8 @@ class SentenceTransformerEmbedder:
         self.name = "/".join(Path(model).parts[-2:]) if Path(model).is_dir() else model
         self._batch_size = batch_size
         dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
-        try:
+        with loading(f"the embedder {model!r}", hint=model_hint("a sentence-transformers model")):
             self._model = library.SentenceTransformer(model, model_kwargs={"dtype": dtype})
-        except (OSError, ValueError) as error:
-            raise MissingError(
-                f"the embedder {model!r} cannot be loaded: {error}",
-                hint=model_hint("a sentence-transformers model"),
-            ) from error
         serialized = self._model.tokenizer.backend_tokenizer.to_str()
         self._tokenizer = need("tokenizers", extra="local").Tokenizer.from_str(serialized)
         self._tokenizer.no_padding()  # many tokenizer files turn padding on, which would give all texts one length

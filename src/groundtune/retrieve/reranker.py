@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from groundtune.errors import MissingError, need
+from groundtune.models.torch_device import LOADING
 from groundtune.types import Passage
 
 
@@ -15,7 +16,8 @@ class CrossEncoderReranker:
         self.name = model
         self._batch_size = batch_size
         try:
-            self._model = library.CrossEncoder(model)
+            with LOADING:
+                self._model = library.CrossEncoder(model)
         except (OSError, ValueError) as error:
             raise MissingError(
                 f"the reranker {model!r} cannot be loaded: {error}",
