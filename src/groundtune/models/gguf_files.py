@@ -21,10 +21,10 @@ from typing import Any
 from filelock import FileLock
 
 from groundtune.common.files import read_json, sampled_blocks, write_json
+from groundtune.common.model_loading import LOADING
 from groundtune.common.text import one_line
 from groundtune.common.user_cache import user_cache
 from groundtune.errors import GroundtuneError, MissingError, need
-from groundtune.models.torch_device import LOADING
 
 SUFFIX = ".gguf"
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3")

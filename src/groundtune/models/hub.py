@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from groundtune.common.files import sampled_blocks
+from groundtune.common.model_loading import LOADING
 from groundtune.common.text import format_count, one_line
 from groundtune.errors import GroundtuneError, MissingError, need
 from groundtune.models import gguf_files
 from groundtune.models.builtin_models import builtin_models, find_builtin_model
-from groundtune.models.torch_device import LOADING
 
 CONFIG = "config.json"
 BUNDLED = "bundled"

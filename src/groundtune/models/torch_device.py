@@ -1,13 +1,8 @@
 """Choose the device that torch computes on, and say what it is fast at. Imports torch only when asked."""
 
 import os
-import threading
 
 from groundtune.errors import MissingError, need
-
-LOADING = threading.RLock()
-"""Held while a model is loaded: meanwhile transformers changes torch's default data type, for all threads, so that two
-models loaded at once may get weights in each other's."""
 
 
 def choose_device(wanted: str | None) -> str:

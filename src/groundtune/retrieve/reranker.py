@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from groundtune.common.model_loading import LOADING
 from groundtune.errors import MissingError, need
-from groundtune.models.torch_device import LOADING
 from groundtune.types import Passage
 
 
