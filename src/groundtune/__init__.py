@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         Reset,
         Result,
         Retrieved,
+        Sampling,
         Scope,
         SourceChanges,
         SourceItem,
@@ -139,7 +140,7 @@ _MODULES = {
     "types": (
         "Answer ApproachSummary Artifact Citation CitationChecked Difference Document Done Evidence EvidenceUse "
         "Example Failure FileRow Generation Grounding Hit Hits Interval Message Passage Prompt Question Reset Result "
-        "Retrieved Scope SourceChanges SourceItem TextDelta Trace Usage Verdict"
+        "Retrieved Sampling Scope SourceChanges SourceItem TextDelta Trace Usage Verdict"
     ),
     "workflows.abstention_threshold": "Calibration Uncalibrated",
     "workflows.adopting": "Adoption",
@@ -231,6 +232,7 @@ __all__ = [
     "Result",
     "RetrievalReport",
     "Retrieved",
+    "Sampling",
     "Scope",
     "Server",
     "ServingCheck",

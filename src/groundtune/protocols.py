@@ -316,7 +316,8 @@ class ContextProvider(Protocol):
 class Generator(Protocol):
     """Generates text from a prompt.
 
-    Set `reads_messages = False` if it reads only the parts of a prompt; no messages are then rendered.
+    Set `reads_messages = False` if it reads only the parts of a prompt; no messages are then rendered. Set
+    `samples = True` if it honours `Prompt.sampling`; questions that ask for any are refused otherwise.
     """
 
     @property

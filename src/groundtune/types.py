@@ -231,12 +231,25 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """What a caller asks of a model for one answer, beyond its settings in the project file."""
+
+    temperature: float | None = None
+    """None: as the project file says."""
+    max_output_tokens: int | None = None
+    """Upper bound; the one of the project file holds as well."""
+    stop: tuple[str, ...] = ()
+    """Texts before which the model ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """A question, with its history and the scope of the user."""
 
     text: str
     history: tuple[Message, ...] = ()
     scope: Scope = Scope()
+    sampling: Sampling = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +339,8 @@ class Prompt:
     """JSON Schema of the reply, for endpoints that support structured output; None for free text."""
     confidence: bool = False
     """Whether the generator is to state a confidence if it can, at more cost or a slower reply."""
+    sampling: Sampling = Sampling()
+    """What the caller asks of the model; only a generator with `samples = True` gets any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from groundtune.models.hosted_generator import IGNORED, HostedGenerator
 from groundtune.models.prices import TokenPrices
 from groundtune.protocols import RepeatableGenerator
 from groundtune.testing.scripted_server import Reply, ScriptedServer
-from groundtune.types import Generation, Message, Prompt
+from groundtune.types import Generation, Message, Prompt, Sampling
 
 OPENAI = "https://api.openai.com/v1"
 PROMPT = Prompt("q", messages=(Message("system", "be brief"), Message("user", "two words")))
@@ -166,3 +167,33 @@ async def test_a_server_that_refuses_schemas_is_called_without_and_warned_about_
         await model.aclose()
         assert ["response_format" in body for body in server.posts()] == [True, False, False, False]
     assert caplog.text.count("does not support response_format") == 1
+
+
+async def test_the_sampling_of_a_prompt_goes_before_that_of_the_model() -> None:
+    asked = replace(PROMPT, sampling=Sampling(temperature=0.7, max_output_tokens=20, stop=("END",)))
+    with ScriptedServer(Reply("done")) as server:
+        model = hosted(server.base_url, temperature=0.0, max_output_tokens=9)
+        await model.generate(asked)
+        await model.generate(PROMPT)
+        await model.aclose()
+        unlimited = hosted(server.base_url, max_output_tokens=None)
+        await unlimited.generate(asked)
+        await unlimited.aclose()
+        first, second, third = server.posts()
+    assert (first["temperature"], first["max_tokens"], first["stop"]) == (0.7, 9, ["END"])
+    assert (second["temperature"], second["max_tokens"], "stop" in second) == (0.0, 9, False)
+    assert third["max_tokens"] == 20
+
+
+async def test_sampling_that_the_server_refuses_is_told() -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        refused = "temperature" in body
+        return Reply("Unsupported parameter: 'temperature'", status=400) if refused else Reply("done")
+
+    with ScriptedServer(reply) as server:
+        model = hosted(server.base_url)
+        generation = await model.generate(replace(PROMPT, sampling=Sampling(temperature=0.7)))
+        plain = await model.generate(PROMPT)
+        await model.aclose()
+    assert generation.warnings == ("the server takes no temperature",)
+    assert plain.warnings == ()

@@ -6,6 +6,7 @@ import pytest
 from openai import APIError, APIStatusError, BadRequestError, InternalServerError, NotFoundError
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from groundtune.serve.audit_log import AuditLog
 from tests.serve.conftest import ANSWER, FIRST, QUESTION, SECOND, Running, Serve, script
 
 
@@ -138,9 +139,10 @@ def test_the_conversation_reaches_the_model(modelled: Running) -> None:
 REFUSED = [
     ({"n": 2}, "n"),
     ({"n": True}, "n"),
-    ({"temperature": 0.3}, "temperature"),
-    ({"stop": ["."]}, "stop"),
-    ({"max_tokens": 5}, "max_tokens"),
+    ({"temperature": 3}, "temperature"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"top_p": 0.5}, "top_p"),
+    ({"seed": 1}, "seed"),
     ({"response_format": {"type": "json_object"}}, "response_format"),
     ({"tools": [{"type": "function", "function": {"name": "look"}}]}, "tools"),
     ({"extra_body": {"best_of": 2}}, "best_of"),
@@ -206,3 +208,45 @@ def test_a_reply_that_was_cut_off_says_so(modelled: Running) -> None:
 def test_restricted_documents_stay_hidden(quotes: Running) -> None:
     reply = ask(quotes, "Where does the pay band of grade nine end?")
     assert "91,000" not in reply.to_json()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_sampling_goes_to_the_model(modelled: Running, stream: bool) -> None:
+    reply = ask(modelled, temperature=0.3, max_tokens=500, stop=["END"], stream=stream)
+    assert list(reply) if stream else reply
+    assert modelled.model is not None
+    sent = modelled.model.posts()[-1]
+    assert (sent["temperature"], sent["max_tokens"], sent["stop"]) == (0.3, 500, ["END"])
+    ask(modelled, max_completion_tokens=5_000)
+    assert modelled.model.posts()[-1]["max_tokens"] == 1024  # that of the project file
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("options", [{"temperature": 0.3}, {"stop": "."}, {"max_tokens": 5}])
+def test_sampling_is_refused_where_nothing_honours_it(quotes: Running, options: dict[str, Any], stream: bool) -> None:
+    with pytest.raises(BadRequestError, match="quote-hybrid takes no temperature"):
+        ask(quotes, stream=stream, **options)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tasks_of_front_ends_are_answered_without_documents(modelled: Running, stream: bool) -> None:
+    headers = {"X-Groundtune-Task": "title_generation"}
+    log = AuditLog(modelled.project.workspace)
+    before = log.verify().records
+    reply = ask(modelled, "Write a title.", extra_headers=headers, stream=stream, max_tokens=50)
+    chunks = list(reply) if stream else []
+    assert (text_of(chunks) if stream else reply.choices[0].message.content) == ANSWER
+    field = (chunks[-1] if stream else reply).groundtune
+    assert (field["approach"], field["citations"]) == ("task:title_generation", [])
+    assert modelled.model is not None
+    sent = modelled.model.posts()[-1]
+    assert sent["messages"] == [{"role": "user", "content": "Write a title."}]
+    assert sent["max_tokens"] == 50
+    assert log.verify().records == before
+
+
+def test_a_task_needs_a_model_and_a_name(quotes: Running) -> None:
+    with pytest.raises(BadRequestError, match="only quotes"):
+        ask(quotes, "Write a title.", extra_headers={"X-Groundtune-Task": "title_generation"})
+    for value in ("", "{{TASK}}"):
+        assert ask(quotes, extra_headers={"X-Groundtune-Task": value}).groundtune["approach"] == "quote-hybrid"

@@ -78,7 +78,7 @@ def test_input_is_a_conversation(modelled: Running) -> None:
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"store": True}, "store"),
         ({"tools": [{"type": "web_search"}]}, "tools"),
-        ({"max_output_tokens": 20}, "max_output_tokens"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"input": []}, "input"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content[0]"),
@@ -102,3 +102,10 @@ def test_a_reply_that_was_cut_off_is_incomplete(modelled: Running) -> None:
     assert reply.status == "incomplete"
     assert reply.incomplete_details
     assert reply.incomplete_details.reason == "max_output_tokens"
+
+
+def test_sampling_goes_to_the_model(modelled: Running) -> None:
+    reply = modelled.client().responses.create(model="rag", input=QUESTION, temperature=0.5, max_output_tokens=100)
+    assert modelled.model is not None
+    sent = modelled.model.posts()[-1]
+    assert (sent["temperature"], sent["max_tokens"]) == (0.5, 100) == (reply.temperature, reply.max_output_tokens)

@@ -49,6 +49,11 @@ class Cascade:
         links = [approaches.get(link.name, link) for link in self._links]
         return Cascade(self.name, links, cites=self._cites, min_confidence=self._min_confidence)
 
+    @property
+    def samples(self) -> bool:
+        """Whether every approach that it may ask honours the sampling of a question."""
+        return all(getattr(approach, "samples", False) for approach in self.parts)
+
     async def prepare(self, question: Question) -> None:
         """Do the one-time setup of the links."""
         for link in self._links:

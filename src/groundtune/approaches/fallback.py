@@ -53,6 +53,11 @@ class Fallback:
         self._links = tuple(links)
         self._max_seconds = max_seconds
 
+    @property
+    def samples(self) -> bool:
+        """Whether the chosen approach honours the sampling of a question; one that stands in may not."""
+        return bool(getattr(self._links[0].approach, "samples", False))
+
     async def answer(self, question: Question) -> Answer:
         """Answer the question. Raises the error of the first link when every link fails; an invalid call at once."""
         request = _Request(self._max_seconds)

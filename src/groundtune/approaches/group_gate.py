@@ -31,6 +31,11 @@ class GroupGate:
         """Whether the answers of the approach may carry a confidence that a threshold can use."""
         return isinstance(self._approach, HasThreshold) and self._approach.states_confidence
 
+    @property
+    def samples(self) -> bool:
+        """Whether the approach honours the sampling of a question."""
+        return bool(getattr(self._approach, "samples", False))
+
     def with_threshold(self, threshold: float | None) -> "GroupGate":
         """Return the same gate before the approach with another threshold."""
         approach = self._approach

@@ -119,6 +119,11 @@ class Pipeline:
         """Whether its answers may carry a confidence."""
         return getattr(self._generator, "has_confidence", True)
 
+    @property
+    def samples(self) -> bool:
+        """Whether it honours the sampling of a question."""
+        return bool(getattr(self._generator, "samples", False))
+
     def with_threshold(self, threshold: float | None) -> "Pipeline":
         """Return the same approach with another threshold."""
         other = copy.copy(self)
@@ -250,7 +255,7 @@ class Pipeline:
         schema = self._output_format.schema if self._constrained else None
         confidence = self._threshold is not None
         if not getattr(self._generator, "reads_messages", True):
-            return Prompt(searched, (), tuple(hits), tuple(shots), schema, confidence)
+            return Prompt(searched, (), tuple(hits), tuple(shots), schema, confidence, question.sampling)
         messages = prompt_messages(
             self._output_format,
             question.text,
@@ -259,7 +264,7 @@ class Pipeline:
             shots=[shot.example for shot in shots],
             question_at=self._question_at,
         )
-        return Prompt(searched, messages, tuple(hits), tuple(shots), schema, confidence)
+        return Prompt(searched, messages, tuple(hits), tuple(shots), schema, confidence, question.sampling)
 
     def _read(self, generation: Generation, hits: list[Hit], usage: Usage) -> Answer:
         """Read the reply. Raises ProviderError with the usage when it cannot be read; it was paid for all the same."""

@@ -23,7 +23,7 @@ from groundtune.models.repetition import LOOP_CHARACTERS, REPETITION, end_before
 from groundtune.models.reported_usage import TokenUsage, read_usage
 from groundtune.models.token_confidence import text_confidence
 from groundtune.protocols import Prices
-from groundtune.types import Generation, Message, Prompt, Usage
+from groundtune.types import Generation, Message, Prompt, Sampling, Usage
 
 PATH = "/chat/completions"
 OPTIONAL: Alternatives = {
@@ -59,6 +59,9 @@ class HostedGenerator:
     log-probabilities are requested (token_confidence.py). See `connection.Connection` for timeouts, retries,
     concurrency and patience.
     """
+
+    samples = True
+    """It honours the sampling of a prompt."""
 
     def __init__(
         self,
@@ -142,7 +145,8 @@ class HostedGenerator:
         unknown or `max_output_tokens` is not set. That includes servers on this machine, which may be a gateway to a
         paid service: set prices of 0 if it is free. The first call imports the price table (about 0.8 s).
         """
-        if self._prices is None or self._max_output_tokens is None:
+        most = self._most_tokens(prompt)
+        if self._prices is None or most is None:
             return None
         if self._connection.refused.get("max_tokens", "") is None:  # the server takes no limit
             return None
@@ -152,7 +156,7 @@ class HostedGenerator:
         )
         if response_format := body.get("response_format"):
             input_tokens += len(_utf8(json.dumps(response_format, ensure_ascii=False)))
-        tokens = {"input_tokens": input_tokens, "output_tokens": self._max_output_tokens}
+        tokens = {"input_tokens": input_tokens, "output_tokens": most}
         return self._prices.usd(self.name, tokens)
 
     async def aclose(self) -> None:
@@ -165,10 +169,14 @@ class HostedGenerator:
             "model": self.name,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
         }
-        if self._temperature is not None:
-            body["temperature"] = self._temperature
-        if self._max_output_tokens is not None:
-            body["max_tokens"] = self._max_output_tokens
+        asked = prompt.sampling
+        temperature = self._temperature if asked.temperature is None else asked.temperature
+        if temperature is not None:
+            body["temperature"] = temperature
+        if (most := self._most_tokens(prompt)) is not None:
+            body["max_tokens"] = most
+        if asked.stop:
+            body["stop"] = list(asked.stop)
         if prompt.schema is not None:
             schema, is_strict = _sent_schema(prompt.schema)
             json_schema = {"name": "output", "schema": schema, "strict": is_strict}
@@ -176,6 +184,11 @@ class HostedGenerator:
         if prompt.confidence:
             body["logprobs"] = True
         return body
+
+    def _most_tokens(self, prompt: Prompt) -> int | None:
+        """Return the lower of the limits of the project file and of the caller."""
+        limits = (self._max_output_tokens, prompt.sampling.max_output_tokens)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     async def _generation(self, prompt: Prompt, reply: ChatReply, seconds: float) -> Generation:
         """Turn a reply into a generation. Raises ProviderError if it is no whole answer."""
@@ -193,7 +206,7 @@ class HostedGenerator:
         self._warn_if_free()
         self._warn_if_other_model(reply)
         self._is_unmarked = self._is_unmarked or reply.unmarked
-        cut = self._limit(tokens) if _ended(reply, "cut") else None
+        cut = self._limit(tokens, self._most_tokens(prompt)) if _ended(reply, "cut") else None
         if cut and (end := end_before_loop(reply.text or reply.reasoning, shortest=LOOP_CHARACTERS)):
             reply, cut = replace(reply, text=reply.text[:end]), REPETITION
         if problem := self._problem(reply):
@@ -206,8 +219,18 @@ class HostedGenerator:
             confidence=text_confidence(reply.tokens, reply.text) if prompt.confidence else None,
             reasoning=reply.reasoning,
             cut=cut,
-            warnings=(*self._warnings(tokens, reply), *self._schema_warnings(prompt, reply, cut)),
+            warnings=(
+                *self._warnings(tokens, reply),
+                *self._schema_warnings(prompt, reply, cut),
+                *self._sampling_warnings(prompt.sampling),
+            ),
         )
+
+    def _sampling_warnings(self, asked: Sampling) -> tuple[str, ...]:
+        """Say what the caller asked for and the server refuses."""
+        refused = {name for name, instead in self._connection.refused.items() if instead is None}
+        given = {"temperature": asked.temperature is not None, "max_tokens": asked.max_output_tokens is not None}
+        return tuple(f"the server takes no {name}" for name, is_given in given.items() if is_given and name in refused)
 
     def _schema_warnings(self, prompt: Prompt, reply: ChatReply, cut: str | None) -> tuple[str, ...]:
         """Say whether the server held the reply to the schema of the prompt; a reply that was cut tells nothing."""
@@ -255,11 +278,11 @@ class HostedGenerator:
             return self._connection.bad_response(what, hint=hint)
         return None
 
-    def _limit(self, tokens: TokenUsage) -> str:
-        """Return the name of the limit that cut a reply: the context window if that is full."""
+    def _limit(self, tokens: TokenUsage, most: int | None) -> str:
+        """Return the name of the limit that cut a reply: the context window if that is full. most: output tokens."""
         if self.window is None or tokens.input is None or tokens.output is None:
             return CUT
-        all_written = self._max_output_tokens is not None and tokens.output >= self._max_output_tokens
+        all_written = most is not None and tokens.output >= most
         return "window" if not all_written and tokens.input + tokens.output >= self.window else CUT
 
     def _warnings(self, tokens: TokenUsage, reply: ChatReply) -> tuple[str, ...]:

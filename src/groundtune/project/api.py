@@ -23,7 +23,7 @@ from groundtune.protocols import Approach
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
-from groundtune.types import Answer, AnswerEvent, Artifact, Document, Hits, Message, Passage, Task
+from groundtune.types import Answer, AnswerEvent, Artifact, Document, Generation, Hits, Message, Passage, Sampling, Task
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -144,14 +144,19 @@ class Project(AsyncVerbs):
         groups: Sequence[str] = (),
         filters: Filters | None = None,
         history: Sequence[Message] = (),
+        sampling: Sampling | None = None,
     ) -> Answer:
         """Return an answer with checked citations, or an abstention.
 
         approach: a name that `compare` knows, or an object of your own; None: the project's choice. groups: access
-        groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first. Raises
-        ProviderError when a remote model fails, AccessError when the user may not read what a model was trained on.
+        groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first.
+        sampling: what is asked of the model beyond its settings; None: nothing. Raises ProviderError when a remote
+        model fails, AccessError when the user may not read what a model was trained on, UsageError when the approach
+        cannot honour `sampling`.
         """
-        return self.loop.run(self.aask(text, approach=approach, groups=groups, filters=filters, history=history))
+        return self.loop.run(
+            self.aask(text, approach=approach, groups=groups, filters=filters, history=history, sampling=sampling)
+        )
 
     def stream(
         self,
@@ -161,6 +166,7 @@ class Project(AsyncVerbs):
         groups: Sequence[str] = (),
         filters: Filters | None = None,
         history: Sequence[Message] = (),
+        sampling: Sampling | None = None,
     ) -> Generator[AnswerEvent, None, None]:
         """Yield the answer while it is written: the passages, then text and checked citations, then the whole answer.
 
@@ -169,7 +175,17 @@ class Project(AsyncVerbs):
         by `Reset`. Leaving the iterator early cancels the work; close it with `contextlib.closing`. Parameters and
         errors as in `ask`; what was yielded before an error stays valid.
         """
-        return self.loop.iterate(self._events(make_question(text, groups, filters, history), approach))
+        return self.loop.iterate(self._events(make_question(text, groups, filters, history, sampling), approach))
+
+    def complete(
+        self, messages: Sequence[Message], *, model: str = "default", sampling: Sampling | None = None
+    ) -> Generation:
+        """Return what a model writes to these messages as they are: without documents, instructions and checks.
+
+        model: the name of a table under [models]. sampling: as in `ask`. Raises UsageError when that model only quotes,
+        or cannot honour `sampling`, ProviderError when a remote model fails.
+        """
+        return self.loop.run(self.acomplete(messages, model=model, sampling=sampling))
 
     def document(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""

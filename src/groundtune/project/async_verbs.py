@@ -40,10 +40,13 @@ from groundtune.types import (
     Document,
     Done,
     Example,
+    Generation,
     Hits,
     Message,
     Passage,
+    Prompt,
     Question,
+    Sampling,
     Scope,
 )
 from groundtune.workflows import (
@@ -145,15 +148,19 @@ class AsyncVerbs:
         groups: Sequence[str] = (),
         filters: Filters | None = None,
         history: Sequence[Message] = (),
+        sampling: Sampling | None = None,
     ) -> Answer:
         """Return an answer with checked citations, or an abstention.
 
         approach: a name that `compare` knows, or an object of your own; None: the project's choice. groups: access
-        groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first. Raises
-        ProviderError when a remote model fails, AccessError when the user may not read what a model was trained on.
+        groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first.
+        sampling: what is asked of the model beyond its settings; None: nothing. Raises ProviderError when a remote
+        model fails, AccessError when the user may not read what a model was trained on, UsageError when the approach
+        cannot honour `sampling`.
         """
-        question = make_question(text, groups, filters, history)
+        question = make_question(text, groups, filters, history, sampling)
         async with self.session.approach(approach) as chosen:
+            require_sampling(chosen, question)
             return await self._with_versions(await request_answer(chosen, question), question)
 
     async def _with_versions(self, answer: Answer, question: Question) -> Answer:
@@ -174,6 +181,7 @@ class AsyncVerbs:
         groups: Sequence[str] = (),
         filters: Filters | None = None,
         history: Sequence[Message] = (),
+        sampling: Sampling | None = None,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the answer while it is written: the passages, then text and checked citations, then the whole answer.
 
@@ -182,15 +190,34 @@ class AsyncVerbs:
         by `Reset`. Leaving the iterator early cancels the work; close it with `contextlib.aclosing`. Parameters and
         errors as in `ask`; what was yielded before an error stays valid.
         """
-        return self.loop.aiterate(self._events(make_question(text, groups, filters, history), approach))
+        return self.loop.aiterate(self._events(make_question(text, groups, filters, history, sampling), approach))
 
     async def _events(self, question: Question, approach: str | Approach | None) -> AsyncIterator[AnswerEvent]:
-        async with self.session.approach(approach) as chosen, closing(stream_answer(chosen, question)) as events:
-            async for event in events:
-                if isinstance(event, Done):
-                    yield replace(event, answer=await self._with_versions(event.answer, question))
-                else:
-                    yield event
+        async with self.session.approach(approach) as chosen:
+            require_sampling(chosen, question)
+            async with closing(stream_answer(chosen, question)) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        yield replace(event, answer=await self._with_versions(event.answer, question))
+                    else:
+                        yield event
+
+    @on_project_loop
+    async def acomplete(
+        self, messages: Sequence[Message], *, model: str = "default", sampling: Sampling | None = None
+    ) -> Generation:
+        """Return what a model writes to these messages as they are: without documents, instructions and checks.
+
+        model: the name of a table under [models]. sampling: as in `ask`. Raises UsageError when that model only quotes,
+        or cannot honour `sampling`, ProviderError when a remote model fails.
+        """
+        if not messages:
+            raise UsageError("there is no message to reply to")
+        generator = self.session.writer(model)
+        if sampling not in (None, Sampling()) and not getattr(generator, "samples", False):
+            raise UsageError(f"{generator.name} takes no temperature, no limit of output tokens and no stop texts")
+        prompt = Prompt(messages[-1].content, tuple(messages), sampling=sampling or Sampling())
+        return await generator.generate(prompt)
 
     @on_project_loop
     async def adocument(self, source: str) -> Document | None:
@@ -714,10 +741,23 @@ class AsyncVerbs:
 
 
 def make_question(
-    text: str, groups: Sequence[str], filters: Filters | None, history: Sequence[Message] = ()
+    text: str,
+    groups: Sequence[str],
+    filters: Filters | None,
+    history: Sequence[Message] = (),
+    sampling: Sampling | None = None,
 ) -> Question:
     """Return the question of a user. Raises UsageError when it is empty."""
     if not text.strip():
         raise UsageError("the question is empty")
     text = text.encode("utf-8", "replace").decode()  # command-line arguments may contain bytes that are not UTF-8
-    return Question(text.strip(), tuple(history), Scope(tuple(groups), dict(filters or {})))
+    return Question(text.strip(), tuple(history), Scope(tuple(groups), dict(filters or {})), sampling or Sampling())
+
+
+def require_sampling(approach: Approach, question: Question) -> None:
+    """Raise UsageError when the question asks for a sampling that the approach does not honour."""
+    if question.sampling != Sampling() and not getattr(approach, "samples", False):
+        raise UsageError(
+            f"{approach.name} takes no temperature, no limit of output tokens and no stop texts",
+            hint="only approaches with a model of the kind openai do",
+        )

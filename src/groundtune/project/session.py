@@ -21,7 +21,7 @@ from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import select_split
 from groundtune.errors import IndexMismatchError, MissingError, UsageError
 from groundtune.project.example_files import ExampleFiles
-from groundtune.protocols import Approach, Embedder, IndexStorage
+from groundtune.protocols import Approach, Embedder, Generator, IndexStorage
 from groundtune.tune.artifacts import artifact_signature
 from groundtune.types import Example
 from groundtune.workspace import Workspace
@@ -48,12 +48,15 @@ class Session:
         """Approaches asked before, each with what it was built from."""
         self._breakers: dict[str, CircuitBreaker] = {}
         """By endpoint; they outlive the approaches."""
+        self._writers: dict[str, Generator] = {}
+        """Models that were asked without an approach, by their table."""
 
     def configure(self, config: Config) -> None:
         """Go on with another configuration that has the same index and the same files of examples."""
         self._config = config
         self._tasks.clear()
         self._approaches.clear()
+        self._writers.clear()
 
     @cached_property
     def storage(self) -> IndexStorage:
@@ -155,6 +158,15 @@ class Session:
                 answering = answering_approach(self._config, registry, name, self._breakers)
                 kept = self._approaches[name] = (basis, answering)
             yield kept[1]
+
+    def writer(self, model: str) -> Generator:
+        """Return a model of the project file that generates text; it is kept. Raises UsageError for one that quotes."""
+        if model not in self._writers:
+            generator = build.generator(self._config, model, self.get_embedder)
+            if self._config.models[model].kind == "quote":
+                raise UsageError(f"[models.{model}] only quotes documents", hint="add a model that generates text")
+            self._writers[model] = generator
+        return self._writers[model]
 
     async def _current_index(self) -> OpenIndex:
         async with self._opening:

@@ -20,11 +20,23 @@ from groundtune.serve.callers import From
 from groundtune.serve.client import EventStream, event_line, unless_client_leaves
 from groundtune.serve.conversation import Turn, read_conversation
 from groundtune.serve.errors import error_reply
+from groundtune.serve.front_end_tasks import answer_task, task_of
 from groundtune.serve.models import approach_of
-from groundtune.serve.parameters import FORMAT, SAMPLING, STATELESS, TOOLS, GroundtuneOptions, Ignored, only
+from groundtune.serve.parameters import (
+    FORMAT,
+    SAMPLING,
+    STATELESS,
+    TOOLS,
+    GroundtuneOptions,
+    Ignored,
+    MaxTokens,
+    Stop,
+    Temperature,
+    only,
+)
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field, source_events
-from groundtune.types import Answer, AnswerEvent, Done, Reset, TextDelta, Usage
+from groundtune.types import Answer, AnswerEvent, Done, Message, Reset, Sampling, TextDelta, Usage
 
 DONE = "data: [DONE]\n\n"
 
@@ -50,14 +62,14 @@ class ChatRequest(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     groundtune: GroundtuneOptions = GroundtuneOptions()
+    temperature: Temperature = None
+    max_tokens: MaxTokens = None
+    max_completion_tokens: MaxTokens = None
+    stop: Stop = None
 
     n: Annotated[Any, only(1, why="there is one answer")] = None
-    temperature: Annotated[Any, only(why=SAMPLING)] = None
     top_p: Annotated[Any, only(1, why=SAMPLING)] = None
     seed: Annotated[Any, only(why=SAMPLING)] = None
-    stop: Annotated[Any, only([], "", why=SAMPLING)] = None
-    max_tokens: Annotated[Any, only(why=SAMPLING)] = None
-    max_completion_tokens: Annotated[Any, only(why=SAMPLING)] = None
     frequency_penalty: Annotated[Any, only(0, why=SAMPLING)] = None
     presence_penalty: Annotated[Any, only(0, why=SAMPLING)] = None
     logit_bias: Annotated[Any, only({}, why=SAMPLING)] = None
@@ -86,6 +98,14 @@ class ChatRequest(BaseModel):
     prompt_cache_retention: Ignored = None
     service_tier: Ignored = None
 
+    @property
+    def sampling(self) -> Sampling:
+        """What is asked of the model."""
+        limits = (self.max_tokens, self.max_completion_tokens)
+        most = min((limit for limit in limits if limit is not None), default=None)
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        return Sampling(self.temperature, most, tuple(text for text in stop if text))
+
 
 @router.post("/v1/chat/completions", response_model=None)
 async def complete_chat(body: ChatRequest, request: Request, serving: By, caller: From) -> Response:
@@ -94,14 +114,23 @@ async def complete_chat(body: ChatRequest, request: Request, serving: By, caller
         approach = await approach_of(project, body.model)
         base = base_url(request, project.config.serve.public_url)
     text, history = read_conversation(body.messages, param="messages")
-    asked = Asked(text, approach, history, body.groundtune.filters)
+    wants_usage = bool(body.stream_options and body.stream_options.include_usage)
+    reply = _Reply(body.model, base, wants_usage=wants_usage, wants_sources=body.groundtune.sources)
+    if task := task_of(request):
+        messages = (*history, Message("user", text))
+        answer = await unless_client_leaves(request, answer_task(serving, task, messages, body.sampling))
+        return EventStream(_stream(reply, _events(answer))) if body.stream else JSONResponse(reply.whole(answer))
+    asked = Asked(text, approach, history, body.groundtune.filters, body.sampling)
     if body.stream:
-        events = await serving.begun(request, asked, caller)
-        wants_usage = bool(body.stream_options and body.stream_options.include_usage)
-        reply = _Reply(body.model, base, wants_usage=wants_usage, wants_sources=body.groundtune.sources)
-        return EventStream(_stream(reply, events))
+        return EventStream(_stream(reply, await serving.begun(request, asked, caller)))
     answer = await unless_client_leaves(request, serving.answer(asked, caller))
-    return JSONResponse(_Reply(body.model, base).whole(answer))
+    return JSONResponse(reply.whole(answer))
+
+
+async def _events(answer: Answer) -> AsyncGenerator[AnswerEvent, None]:
+    """Yield an answer that is there already."""
+    yield TextDelta(answer.text)
+    yield Done(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +193,15 @@ class _Reply:
 async def _stream(reply: _Reply, events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[str, None]:
     """Yield the events of an answer as chunks; an error after the first text becomes an event."""
     yield event_line(reply.begin())
+    has_text = False
     try:
         async with aclosing(events):
             async for event in events:
                 match event:
                     case TextDelta():
+                        has_text = True
                         yield event_line(reply.text(event.text))
-                    case Reset():
+                    case Reset() if has_text:
                         raise taken_back()
                     case Done():
                         for chunk in reply.end(event.answer):
@@ -182,9 +213,9 @@ async def _stream(reply: _Reply, events: AsyncGenerator[AnswerEvent, None]) -> A
 
 
 def taken_back() -> ProviderError:
-    """Return the error of a stream whose text turned out to be a thought, which this protocol cannot take back."""
+    """Return the error of a stream whose text was taken back, which this protocol cannot do."""
     return ProviderError(
-        "the text so far was a thought that the model did not mark; its streams are held back from now on",
+        "the text so far no longer holds: the model failed in it, or it was a thought that nothing marked",
         kind="unreadable",
         retryable=True,
         hint="ask again",

@@ -1,8 +1,8 @@
-"""Say which values of OpenAI's parameters change nothing, and refuse the others. Drops none silently."""
+"""Say which values OpenAI's parameters may have here, and refuse the others. Drops none silently."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 SAMPLING = "the models of the project file decide it, as they were compared"
@@ -23,6 +23,9 @@ def only(*values: Any, why: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+Temperature = Annotated[float, Field(ge=0, le=2)] | None
+MaxTokens = Annotated[int, Field(ge=1)] | None
+Stop = str | Annotated[list[str], Field(max_length=4)] | None
 Ignored = Any
 """A parameter that says something about the request, not about the answer: it is accepted and not used."""
 

@@ -17,10 +17,20 @@ from groundtune.serve.client import EventStream, event_line, unless_client_leave
 from groundtune.serve.conversation import Turn, read_conversation
 from groundtune.serve.errors import error_reply, refused
 from groundtune.serve.models import approach_of
-from groundtune.serve.parameters import FORMAT, SAMPLING, STATELESS, TOOLS, GroundtuneOptions, Ignored, only
+from groundtune.serve.parameters import (
+    FORMAT,
+    SAMPLING,
+    STATELESS,
+    TOOLS,
+    GroundtuneOptions,
+    Ignored,
+    MaxTokens,
+    Temperature,
+    only,
+)
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field
-from groundtune.types import Answer, AnswerEvent, Done, Reset, TextDelta, Usage
+from groundtune.types import Answer, AnswerEvent, Done, Reset, Sampling, TextDelta, Usage
 
 router = APIRouter(tags=["responses"])
 
@@ -52,10 +62,10 @@ class ResponseRequest(BaseModel):
     stream_options: StreamOptions | None = None
     metadata: dict[str, str] | None = None
     groundtune: GroundtuneOptions = GroundtuneOptions()
+    temperature: Temperature = None
+    max_output_tokens: MaxTokens = None
 
-    temperature: Annotated[Any, only(why=SAMPLING)] = None
     top_p: Annotated[Any, only(1, why=SAMPLING)] = None
-    max_output_tokens: Annotated[Any, only(why=SAMPLING)] = None
     reasoning: Annotated[Any, only({}, why=SAMPLING)] = None
     top_logprobs: Annotated[Any, only(0, why="answers have no log-probabilities")] = None
     text: Annotated[Any, only({}, {"format": {"type": "text"}}, why=FORMAT)] = None
@@ -89,7 +99,8 @@ async def create_response(body: ResponseRequest, request: Request, serving: By, 
         approach = await approach_of(project, body.model)
         base = base_url(request, project.config.serve.public_url)
     text, history = read_conversation(_turns(body.input), param="input", instructions=body.instructions)
-    asked = Asked(text, approach, history, body.groundtune.filters)
+    sampling = Sampling(body.temperature, body.max_output_tokens)
+    asked = Asked(text, approach, history, body.groundtune.filters, sampling)
     reply = _Reply(body, base)
     if body.stream:
         return EventStream(_stream(reply, await serving.begun(request, asked, caller)))
@@ -134,11 +145,11 @@ class _Reply:
             "incomplete_details": None,
             "usage": None,
             "background": False,
-            "max_output_tokens": None,
+            "max_output_tokens": self._body.max_output_tokens,
             "parallel_tool_calls": False,
             "previous_response_id": None,
             "store": False,
-            "temperature": None,
+            "temperature": self._body.temperature,
             "text": {"format": {"type": "text"}},
             "tool_choice": "none",
             "tools": [],
@@ -188,13 +199,15 @@ async def _stream(reply: _Reply, events: AsyncGenerator[AnswerEvent, None]) -> A
         yield event(kind, response=reply.response("in_progress"))
     yield event("response.output_item.added", output_index=0, item=reply.message(status="in_progress"))
     yield event("response.content_part.added", **place, part=reply.part())
+    has_text = False
     try:
         async with aclosing(events):
             async for each in events:
                 match each:
                     case TextDelta():
+                        has_text = True
                         yield event("response.output_text.delta", **place, delta=each.text, logprobs=[])
-                    case Reset():
+                    case Reset() if has_text:
                         raise taken_back()
                     case Done():
                         for kind, fields in _ending(reply, each.answer, place):

@@ -16,7 +16,7 @@ from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.live_project import LiveProject
-from groundtune.types import Answer, AnswerEvent, Done, Message, Reset, TextDelta
+from groundtune.types import Answer, AnswerEvent, Done, Generation, Message, Reset, Sampling, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Asked:
     """None: the project's choice."""
     history: tuple[Message, ...] = ()
     filters: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    sampling: Sampling | None = None
 
 
 class Serving:
@@ -58,9 +59,15 @@ class Serving:
                 groups=caller.groups,
                 filters=asked.filters,
                 history=asked.history,
+                sampling=asked.sampling,
             )
             await self._auditor.answered(project, caller, asked.approach, asked.text, answer)
             return answer
+
+    async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Generation:
+        """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
+        async with asyncio.timeout(self._seconds), self.turn() as project:
+            return await project.acomplete(messages, sampling=sampling)
 
     async def begun(self, request: Request, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Return the events of an answer once its first text is there.
@@ -104,6 +111,7 @@ class Serving:
                 groups=caller.groups,
                 filters=asked.filters,
                 history=asked.history,
+                sampling=asked.sampling,
             )
             async with aclosing(stream):
                 while True:
