@@ -102,9 +102,13 @@ class CostReport(Displayed):
         return [*blocks, Line(""), Line("Assumptions ([costs.assumptions] overrides each)", "strong"), table]
 
     def brief(self, leaders: Collection[str]) -> list[Block]:
-        """Return what a verdict says of costs. leaders: approaches whose crossings are named."""
+        """Return what a verdict says of costs. leaders: approaches of which is said where two cross."""
         rows = [(each.name, _shown(each.monthly_usd), _shown(each.per_correct_usd)) for each in self.approaches]
-        crossings = [_crossing(each) for each in self.crossovers if each.a in leaders and each.b in leaders]
+        crossings = [
+            _crossing(each)
+            for each in self.crossovers
+            if each.a in leaders and each.b in leaders and each.requests_per_month is not None
+        ]
         return [
             Line(""),
             Line(f"Costs: median [5% to 95%] of simulations; {COMMAND} shows all of it", "strong"),
