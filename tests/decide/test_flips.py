@@ -146,6 +146,12 @@ def test_training_pays_above_a_volume() -> None:
     assert "requests a month or more (now 20,000)" in flip.sentence
 
 
+def test_a_name_with_braces_stays_as_it_is() -> None:
+    approaches = [approach("{side}", 0.75, 3.0, 1.0, 0.02, 1.0), approach("b", 0.75, 0.5, 1.0, 0.02, 1.0)]
+    case = case_of(approaches, {("{side}", "b"): False}, Requirements())
+    assert any(flip.sentence.startswith("If {side} cost $") for flip in find_flips(case))
+
+
 def test_facts_that_change_often_make_a_closed_book_dear() -> None:
     approaches = [approach("rag", 0.75, 3.0, 1.0, 0.02, 1.0), approach("tuned", 0.75, 0.5, 1.0, 0.02, 1.0)]
     trainings = Trainings({"tuned": TrainingCost(300.0)}, 12, "never")

@@ -194,7 +194,8 @@ def _prices(case: Case) -> Iterator[Move]:
         name, now = leader.name, requests[leader.name]
         training = 0.0 if now is None or leader.usd_per_1k is None else leader.usd_per_1k - now
         apart = ", its training apart" if training else ""
-        words = f"If {name} cost {{value}} {{side}} per 1,000 questions{apart}"
+        literal = name.replace("{", "{{").replace("}", "}}")
+        words = f"If {literal} cost {{value}} {{side}} per 1,000 questions{apart}"
         moved = [place - training for place in places]
         yield Move(f"usd_per_1k.{name}", now, moved, partial(_repriced, case, name), words, _dollars, open_ended=False)
 
