@@ -627,6 +627,11 @@ class ApproachSummary:
     """Number of replies that ended too early, by the limit that cut them."""
     unchecked: float | None = None
     """Share of the sentences of its answers that nothing could check; None when none is cited or should be."""
+    machine_seconds: float | None = None
+    """Mean seconds of this machine for an answer; None where that of any answer is unknown, or spent elsewhere."""
+    answers_per_batch: float | None = None
+    """Answers that a model on this machine wrote at a time, on average: its latencies are those of whole batches. None
+    where each was written alone."""
 
 
 @dataclass(frozen=True, slots=True)

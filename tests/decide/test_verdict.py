@@ -578,3 +578,15 @@ def test_an_approach_that_asserts_too_much_wrong_is_ruled_out() -> None:
     }
     assert "wrong without doubt 2.0% (1.0% to 4.0%)" in result.reasons[0]
     assert flips(result)[0] == "With max_asserted_wrong at 10% or more (now 5%), bold would be recommended."
+
+
+def test_answers_in_batches_are_said_to_be_and_machine_time_stands_for_their_price() -> None:
+    local = summary("rag", 0.9, p50_seconds=12.0, p95_seconds=16.0, machine_seconds=1.8, answers_per_batch=7.6)
+    found = verdict([local, summary("prompt", 0.5)], [pair("rag", "prompt", 0.4, 0.001)])
+    reasons = "\n".join(found.reasons)
+    assert "0.5 hours of this machine per 1,000 questions, median latency 12 s in batches of about 8." in reasons
+    assert any("alone, each answer comes sooner" in caveat for caveat in found.caveats)
+    assert not any("The price of rag" in caveat for caveat in found.caveats)
+    limited = Requirements(max_p95_seconds=2)
+    missed = verdict([local], [], limited).ruled_out["rag"]
+    assert missed == ("its 95th-percentile latency is 16 s in batches of about 8; max_p95_seconds = 2",)

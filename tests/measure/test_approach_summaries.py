@@ -403,3 +403,15 @@ def test_replies_that_were_cut_off_are_counted_by_their_limit() -> None:
     cut = [row("e0", cut="max_output_tokens"), row("e1", cut="max_output_tokens"), row("e2", cut="window"), row("e3")]
     assert only(cut).cut == {"max_output_tokens": 2, "window": 1}
     assert only([row("e0")]).cut == {}
+
+
+def test_batches_are_seen_in_the_share_of_each_answer() -> None:
+    def summary_of(*usages: Usage) -> ApproachSummary:
+        return only([row(f"q{n}", usage=usage) for n, usage in enumerate(usages)])
+
+    batched = summary_of(Usage(seconds=8.0, machine_seconds=1.0), Usage(seconds=8.0, machine_seconds=2.0))
+    assert (batched.answers_per_batch, batched.machine_seconds) == (6.0, 1.5)
+    alone = summary_of(Usage(seconds=1.0, machine_seconds=1.0), Usage(seconds=1.1, machine_seconds=1.0))
+    assert (alone.answers_per_batch, alone.machine_seconds) == (None, 1.0)
+    elsewhere = summary_of(Usage(seconds=1.0), Usage(seconds=1.1))
+    assert (elsewhere.answers_per_batch, elsewhere.machine_seconds) == (None, None)

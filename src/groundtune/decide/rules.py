@@ -7,7 +7,7 @@ from typing import Any, Literal
 from groundtune.common.text import format_count
 from groundtune.decide.simplicity import parts_of, simplest
 from groundtune.decide.trainings import Trainings
-from groundtune.decide.wording import PRICE_HINT, Scale, most_common_failure, scale_of, usd
+from groundtune.decide.wording import PRICE_HINT, Scale, in_batches, most_common_failure, scale_of, usd
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Difference
 
@@ -139,7 +139,8 @@ def unmet_requirements(
         elif summary.p95_seconds > limit:
             yield (
                 "max_p95_seconds",
-                f"its 95th-percentile latency is {summary.p95_seconds:.3g} s; max_p95_seconds = {limit:g}",
+                f"its 95th-percentile latency is {summary.p95_seconds:.3g} s{in_batches(summary)}; "
+                f"max_p95_seconds = {limit:g}",
             )
     if (limit := required.max_usd_per_1k) is not None:
         if summary.usd_per_1k is None:

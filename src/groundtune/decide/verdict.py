@@ -9,6 +9,7 @@ from groundtune.decide.rules import ALPHA, Case, Outcome, Pairs, Requirements, b
 from groundtune.decide.wording import (
     PRICE_HINT,
     Scale,
+    in_batches,
     join_names,
     most_common_failure,
     p_value,
@@ -170,13 +171,20 @@ def _needed_to_detect(pair: Difference, scale: Scale) -> float:
     return min(needed, QUARTER_DIFFERS) if scale.is_share else needed
 
 
+def _price(summary: ApproachSummary) -> str:
+    if summary.usd_per_1k is not None:
+        return f"{usd(summary.usd_per_1k)} per 1,000 questions"
+    if summary.machine_seconds is not None:  # nobody bills it; the costs of a report price its seconds
+        return f"{1000 * summary.machine_seconds / 3600:.2g} hours of this machine per 1,000 questions"
+    return "price unknown"
+
+
 def _reasons(outcome: Outcome, pairs: Pairs, scale: Scale) -> Iterator[str]:
     for leader in outcome.leaders[:MAX_NAMED]:
         mean, low, high = (scale.value(value or 0.0) for value in (leader.mean, leader.low, leader.high))
-        price = "price unknown" if leader.usd_per_1k is None else f"{usd(leader.usd_per_1k)} per 1,000 questions"
-        speed = "" if leader.p50_seconds is None else f", median latency {leader.p50_seconds:.3g} s"
+        speed = "" if leader.p50_seconds is None else f", median latency {leader.p50_seconds:.3g} s{in_batches(leader)}"
         score = f"{scale.primary} {mean} (95% interval {low} to {high}, n = {leader.n:,})"
-        yield f"{leader.name}: {score}{_asserted_wrong(leader)}, {price}{speed}."
+        yield f"{leader.name}: {score}{_asserted_wrong(leader)}, {_price(leader)}{speed}."
     if not outcome.eligible:
         return
     reference = outcome.choice or outcome.leaders[0]
@@ -237,7 +245,11 @@ def _caveats(
             f"The approaches were not all scored on the same examples ({sizes}); "
             "each difference uses the examples both have in common."
         )
-    if unpriced := [leader.name for leader in outcome.leaders if leader.usd_per_1k is None]:
+    if batched := [leader.name for leader in outcome.leaders if leader.answers_per_batch is not None]:
+        shown = shorten_names(batched, most=MAX_NAMED)
+        yield f"The latencies of {shown} are those of whole batches on this machine: alone, each answer comes sooner."
+    unpriced = [each.name for each in outcome.leaders if each.usd_per_1k is None and each.machine_seconds is None]
+    if unpriced:
         shown = shorten_names(unpriced, most=MAX_NAMED)
         yield f"The price of {shown} is unknown: {PRICE_HINT}, or the server reports no usable token counts."
     if requirements.max_usd_per_month is not None and requirements.requests_per_month is None:

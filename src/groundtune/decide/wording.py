@@ -109,6 +109,12 @@ def relative_cost(price: float, other: float) -> str:
     return f"costs {usd(price)} instead of {usd(other)} per 1,000 questions"
 
 
+def in_batches(summary: ApproachSummary) -> str:
+    """` in batches of about 8`, where its latencies are those of whole batches; else empty."""
+    size = summary.answers_per_batch
+    return "" if size is None else f" in batches of about {size:.0f}"
+
+
 def p_value(p: float) -> str:
     """`p = 0.017`, or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

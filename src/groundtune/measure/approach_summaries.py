@@ -22,6 +22,8 @@ Clusters = Mapping[str, str]
 """Result by approach and example id."""
 ScoreColumns = dict[tuple[str, str], dict[str, float]]
 """Scores by example id, for pairs of names such as approach and metric."""
+ALONE = 1.5
+"""Answers in a batch, on average, up to which each counts as written alone."""
 SINGLE = TrainingSpread()
 """The spread where no approach was trained several times."""
 
@@ -170,6 +172,7 @@ def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[s
     answers = list(filter(is_answer, rows))
     main = metrics.get(primary)
     seconds = [row.usage.seconds for row in answers if row.usage.seconds is not None]
+    machine = [row.usage.machine_seconds for row in answers if row.usage.machine_seconds is not None]
     usd = [row.usage.usd for row in answers if row.usage.usd is not None]
     written = [row for row in rows if row.status == "answered"]
     return ApproachSummary(
@@ -189,7 +192,17 @@ def _summary(name: str, rows: Sequence[Result], primary: str, metrics: Mapping[s
         metrics=metrics,
         failures=dict(Counter(row.error.kind for row in rows if row.error).most_common()),
         cut=dict(Counter(row.cut for row in rows if row.cut).most_common()),
+        machine_seconds=math.fsum(machine) / len(machine) if machine and len(machine) == len(answers) else None,
+        answers_per_batch=_answers_per_batch(answers),
     )
+
+
+def _answers_per_batch(answers: Sequence[Result]) -> float | None:
+    """Return the mean size of the batches, weighted by their answers; None unless most answers shared one."""
+    usages = [row.usage for row in answers]
+    sizes = [usage.seconds / usage.machine_seconds for usage in usages if usage.seconds and usage.machine_seconds]
+    mean = math.fsum(sizes) / len(sizes) if sizes and len(sizes) == len(usages) else 1.0
+    return mean if mean > ALONE else None
 
 
 def _share(values: Sequence[bool | None]) -> float | None:

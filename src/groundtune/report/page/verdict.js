@@ -46,7 +46,9 @@ function keyFigures(approach) {
       `95% interval ${percent(wrong.low)} to ${percent(wrong.high)}`] : null,
     ["price per 1,000 questions", usd(approach.usd_per_1k), ""],
     ["median latency", seconds(approach.p50_seconds),
-      isKnown(approach.p95_seconds) ? `95% within ${seconds(approach.p95_seconds)}` : ""],
+      [isKnown(approach.p95_seconds) ? `95% within ${seconds(approach.p95_seconds)}` : "",
+        isKnown(approach.answers_per_batch) ? `in batches of about ${Math.round(approach.answers_per_batch)}` : ""]
+        .filter(Boolean).join(", ")],
     PAGE.task === "answer" || approach.cited > 0
       ? ["answers supported by their citations", percent(approach.cited), uncheckedNote(approach)] : null,
     ["examples", integer(approach.n), approach.errors ? `and ${countOf(approach.errors, "error")}` : "no errors"],
