@@ -70,7 +70,7 @@ def test_the_sentences_say_when_it_would_be_level_with_the_best(tmp_path: Path) 
     assert read_curve(tmp_path) == grows
     assert read_curve(tmp_path / "other") is None
     bring, level = curve_sentences(grows, best)
-    assert "300 more examples would bring about 0.730 (95% interval 0.710 to 0.750)" in bring
+    assert "300 more examples would bring about +0.130 (95% interval +0.110 to +0.150), to 0.730." in bring
     assert (
         level == "tuned would be level with rag (0.700) with about 300 more examples (from 200 on; at the latest: 300)."
     )

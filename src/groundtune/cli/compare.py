@@ -50,6 +50,7 @@ def run(
     Says so if the examples are too few to decide. An interrupted run is resumed. Exit code 0 even if
     there is no clear winner; 1 if every approach is ruled out, none is ever right, or a --require condition is not met.
     """
+    from groundtune.build.approach_families import tune_table_of
     from groundtune.project import Project
     from groundtune.workflows.reporting import Condition
 
@@ -57,9 +58,12 @@ def run(
     with Project.open(folder) as project:
         if estimate:
             planned = project.plan_curve(approaches=approach) if curve else []
+            untrained = {plan.table for plan in planned if plan.trainings}
+            names = [name for name in approach or () if tune_table_of(project.config, name) not in untrained]
             if not json:
                 _show_trainings(planned)
-            _show_estimate(project.estimate(approaches=approach, split=split), planned, json=json)
+            estimates = project.estimate(approaches=names, split=split) if names or not approach else []
+            _show_estimate(estimates, planned, json=json)
             return 0
         report = compare(
             project,
@@ -141,7 +145,8 @@ def _show_estimate(estimates: "list[Estimate]", planned: "Sequence[PlannedTraini
         output.print_json({"estimates": estimates, "total": overall, **trainings})
         return
     if planned:
-        output.print_note("questions below: with all examples; approaches that learn are asked again with fewer")
+        again = "with all train examples, without what is not trained yet; what learns is asked again with fewer"
+        output.print_note(f"questions: {again}")
     output.show_table(
         ["approach", "model", "calls", "cached", "input tokens", "output tokens", "usd", "usd at most", "seconds"],
         [

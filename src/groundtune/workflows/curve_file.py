@@ -84,8 +84,11 @@ def _sentences(curve: LearningCurve, name: str, found: ApproachCurve, means: Map
         return [f"{said}; what more would bring cannot be said, because {found.unknown}.", *skipped]
     last = found.forecast[-1]
     more = f"{last.examples - curve.examples:,} more examples"
-    reached = f"{last.score.mean:.3f} (95% interval {last.score.low:.3f} to {last.score.high:.3f})"
-    sentences = [*skipped, f"{said}. If it goes on like this, {more} would bring about {reached}."]
+    gain = f"{last.gain.mean:+.3f} (95% interval {last.gain.low:+.3f} to {last.gain.high:+.3f})"
+    sentences = [
+        *skipped,
+        f"{said}. If it goes on like this, {more} would bring about {gain}, to {last.score.mean:.3f}.",
+    ]
     if last.gain.low <= 0:
         sentences.append(f"{name}: whether {more} would bring anything at all cannot be told from this curve.")
     best = max(means, key=lambda other: means[other].mean, default=name)
