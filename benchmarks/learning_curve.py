@@ -4,7 +4,7 @@
 
 Draws scores of the same test examples after trainings on 25, 50 and 100% of the examples from laws that the forecast
 fits (a power of the error, a logarithm) and from others (a power towards a ceiling, a curve that flattens suddenly),
-with trainings whose true score varies around the law. The truth is the score of the law at 1.5 and 2 times the examples.
+with trainings whose true score varies around the law. The truth is the law at 1.5 and 2 times the examples.
 """
 
 import argparse
