@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundtune.common.json_schema import AmbiguousReplyError, parse_json, parse_reply, satisfies, schema_checker
+from groundtune.common.json_schema import (
+    AmbiguousReplyError,
+    in_schema_order,
+    parse_json,
+    parse_reply,
+    satisfies,
+    schema_checker,
+)
 from groundtune.errors import UsageError
 
 
@@ -124,3 +131,37 @@ def test_a_schema_elsewhere_is_never_fetched() -> None:
 )
 def test_a_text_satisfies_a_schema_or_not(text: str, expected: bool) -> None:
     assert satisfies(text, {"required": ["a"], "properties": {"a": {"type": "integer"}}}) is expected
+
+
+def test_keys_come_in_the_order_of_the_schema_at_every_depth() -> None:
+    line = {"type": "object", "properties": {"sku": {}, "count": {}}}
+    schema = {
+        "properties": {
+            "order": {"type": "string"},
+            "lines": {"type": "array", "items": {"$ref": "#/$defs/line"}},
+            "payer": {"anyOf": [{"type": "null"}, {"properties": {"name": {}, "city": {}}}]},
+        },
+        "$defs": {"line": line},
+    }
+    value = {
+        "payer": {"city": "Hull", "name": "Ada"},
+        "note": None,
+        "lines": [{"count": 2, "sku": "B1"}, {"more": 1, "count": 1}],
+        "order": "7",
+    }
+    ordered = in_schema_order(value, schema)
+    assert ordered == value
+    assert list(ordered) == ["order", "lines", "payer", "note"]
+    assert [list(each) for each in ordered["lines"]] == [["sku", "count"], ["count", "more"]]
+    assert list(ordered["payer"]) == ["name", "city"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_ordering_changes_no_value_whatever_the_schema(value: Any) -> None:
+    loop = {"properties": {"a": {"$ref": "#"}, "": {"$ref": "#/nowhere"}}, "items": {"$ref": "#/items"}}
+    assert in_schema_order(value, loop) == value
+    assert in_schema_order(value, {}) == value

@@ -10,7 +10,13 @@ from groundtune.approaches import prompts
 from groundtune.approaches.stated_words import are_listed, is_absence, is_negation, setting
 from groundtune.approaches.wordings import FULL, Wording
 from groundtune.common.files import digest_text
-from groundtune.common.json_schema import AmbiguousReplyError, find_objects, parse_reply, schema_checker
+from groundtune.common.json_schema import (
+    AmbiguousReplyError,
+    find_objects,
+    in_schema_order,
+    parse_reply,
+    schema_checker,
+)
 from groundtune.types import Example, Hit, Message, Task
 
 _GAP = r"[\s_\\*~`\u200b\u00ad–-]{0,4}"
@@ -290,7 +296,7 @@ class ObjectFormat:
         return replace(self, wording=wording)
 
     def gold_reply(self, gold: Any) -> str:
-        return prompts.NO_OBJECT if gold is None else json.dumps(gold, ensure_ascii=False)
+        return prompts.NO_OBJECT if gold is None else json.dumps(in_schema_order(gold, self.schema), ensure_ascii=False)
 
     def parse(self, reply: str, *, whole: bool = True) -> ParsedReply:
         """Read the one object of the reply; of several, the only one that satisfies the schema.

@@ -21,6 +21,8 @@ _PYTHON_NAME = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\b(True|False|
 """A constant as Python writes it, or a string, in which it is text."""
 _JSON_NAMES = {"True": "true", "False": "false", "None": "null"}
 _OPENS_OBJECT = re.compile(r"""\{\s*["']""")
+REFERENCES = 10
+"""References of a schema that are followed, one after another."""
 _SLOW_JSON5 = 20_000
 """Longer replies, in characters, are read as strict JSON alone: JSON5 would take more than a second."""
 
@@ -163,6 +165,42 @@ def satisfies(text: str, schema: Mapping[str, Any]) -> bool | None:
         return schema_checker(schema)(value) is None
     except Unresolvable:
         return None
+
+
+def in_schema_order(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return an equal value whose objects have their keys in the order of the schema, others behind them.
+
+    Decoders that hold a reply to a schema write keys in that order, and a model that was shown another one does badly
+    there.
+    """
+    return _ordered(value, schema, schema)
+
+
+def _ordered(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
+    schema = _resolved(schema, root)
+    if isinstance(value, dict):
+        parts = [
+            schema,
+            *(_resolved(part, root) for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())),
+        ]
+        known = {name: inner for part in parts for name, inner in part.get("properties", {}).items()}
+        names = [*(name for name in known if name in value), *(name for name in value if name not in known)]
+        return {name: _ordered(value[name], known.get(name, {}), root) for name in names}
+    if isinstance(value, list):
+        return [_ordered(item, schema.get("items", {}), root) for item in value]
+    return value
+
+
+def _resolved(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow references within the schema; what is no object says nothing about keys."""
+    for _ in range(REFERENCES):
+        reference = schema.get("$ref") if isinstance(schema, Mapping) else None
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            break
+        schema = root
+        for step in reference[2:].split("/"):
+            schema = schema.get(step, {}) if isinstance(schema, Mapping) else {}
+    return schema if isinstance(schema, Mapping) else {}
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
