@@ -75,25 +75,8 @@ def test_better_settings_are_found_and_adopted_and_back(
     tmp_path: Path, few_candidates: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_project(tmp_path)
-    manifest = tmp_path / ".groundtune/index/manifest.json"
     with Project.open(tmp_path) as project:
         project.ingest()
-        before = manifest.read_bytes()
-        unchanged: list[bool] = []
-        report = project.sweep(progress=lambda line: unchanged.append(manifest.read_bytes() == before))
-        assert len(unchanged) > 3
-        assert all(unchanged)
-        assert project.ingest().embedded == 0, "the index is as it was"
-    assert not (tmp_path / ".groundtune/sweep").exists()
-    assert report.winner is not None
-    assert report.winner.passages.context == "headings"
-    assert (report.present.settings.dense_weight, report.present.settings.max_passages) == (1.0, 6)
-    assert (report.search_questions, report.questions, report.candidates) == (12, 12, 3)
-    best = report.trials[0]
-    assert best.ndcg_difference is not None
-    assert best.ndcg_difference.p_adjusted < 0.05
-    assert best.recall_by_text["half"] <= best.recall_by_text["same"] <= best.recall_by_text["twice"]
-
     capsys.readouterr()
     assert main(["evaluate", "--sweep", "--adopt", "--project", str(tmp_path)]) == 0
     printed = capsys.readouterr()
@@ -101,12 +84,13 @@ def test_better_settings_are_found_and_adopted_and_back(
     assert "Measurably better than the present settings" in printed.out
     assert "groundtune.toml: [passages] " in printed.out
     assert "in the new index, 0 embedded" in printed.out, "what the sweep embedded is used again"
+    assert not (tmp_path / ".groundtune/sweep").exists()
     text = (tmp_path / "groundtune.toml").read_text()
     assert "# Ours: keep this line." in text
     with Project.open(tmp_path) as project:
         assert project.config.passages.context == "headings"
-        assert project.config.retrieval.dense_weight == report.winner.dense_weight
-        assert project.config.answers.max_passages == report.winner.max_passages
+        assert project.config.retrieval.dense_weight == 0.4
+        assert project.config.answers.max_passages < 6, "larger passages, so fewer fit into the same text"
         assert project.search("replacement hinge of the tent", k=1)[0].passage.source == "docs/tent.md"
         project.adopt(None)
     assert (tmp_path / "groundtune.toml").read_text() == TOML
@@ -115,16 +99,26 @@ def test_better_settings_are_found_and_adopted_and_back(
 def test_what_cannot_be_tried_is_said_and_time_ends_a_sweep(tmp_path: Path, few_candidates: None) -> None:
     hosted = 'kind = "openai"\nmodel = "e"\ndimension = 8\napi_key_env = "NO_SUCH_KEY"\n'
     write_project(tmp_path, f'{TOML}[sweep]\nrerankers = ["nobody"]\n[sweep.embedders.gone]\n{hosted}')
+    manifest = tmp_path / ".groundtune/index/manifest.json"
     with Project.open(tmp_path) as project:
         project.ingest()
+        before, unchanged = manifest.read_bytes(), list[bool]()
         no_time = project.config.sweep.model_copy(update={"minutes": 0})
         project.config = project.config.model_copy(update={"sweep": no_time})
-        report = project.sweep()
+        report = project.sweep(progress=lambda line: unchanged.append(manifest.read_bytes() == before))
+        assert unchanged
+        assert all(unchanged)
+        assert project.ingest().embedded == 0, "the index is as it was"
+    assert not (tmp_path / ".groundtune/sweep").exists()
     assert set(report.failed) == {"gone", "nobody"}
     assert "NO_SUCH_KEY" in report.failed["gone"]
     assert report.out_of_time
     assert len(report.rounds[0].scores) < report.candidates
     assert "The time was over before every candidate was tried" in str(report)
+    assert (report.search_questions, report.questions, report.candidates) == (12, 12, 3)
+    assert (report.present.settings.dense_weight, report.present.settings.max_passages) == (1.0, 6)
+    recall = report.present.recall_by_text
+    assert recall["half"] <= recall["same"] <= recall["twice"]
 
 
 def test_too_few_questions_are_refused(tmp_path: Path) -> None:

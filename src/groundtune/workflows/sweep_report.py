@@ -217,4 +217,6 @@ def _round(number: int, rounds: int, one: SweepRound) -> Fold:
         [score.candidate, score.dense_weight, score.ndcg, score.recall, score.passages, score.candidate in one.dropped]
         for score in one.scores
     ]
-    return Fold(title, [Table(["candidate", "best weight", "ndcg@10", "recall", "passages", "dropped"], rows)])
+    return Fold(
+        title, [Table(["candidate", "best weight", "ndcg@10", "recall", "passages", "dropped"], rows)], open=True
+    )
