@@ -36,7 +36,7 @@ def _show(report: Report, untuned: Mapping[str, str]) -> None:
         lines.append((each.name, mean, str(each.n), str(each.errors), *more, seconds))
     table(lines)
     for name, other in untuned.items():
-        for pair in report.differences:
+        for pair in report.figures.differences:
             if {pair.a, pair.b} == {name, other}:
                 sign = 1 if pair.a == name else -1
                 low, high = sorted((sign * pair.low, sign * pair.high))
