@@ -16,7 +16,10 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 PIECES = 4
 """Tokens from which a word counts as shattered: words of the language that a model was trained on take one or two."""
 MANY = 0.05
-"""Share of shattered words in the documents from which that alone is worth saying."""
+"""Share of shattered words in the documents from which that alone is worth saying.
+
+With the bundled English model: the example handbook 0.3%, articles of SQuAD 2%, French 6%, German 24%, Finnish 37%.
+"""
 SIGNIFICANT = 0.05
 WORDS_SHOWN = 8
 _WORD = re.compile(r"(?=\w*[^\W\d_])\w[\w-]{2,40}\w")
