@@ -99,7 +99,7 @@ def compare(
             def step(now: "CompareProgress") -> None:
                 nonlocal saved
                 if now.preparing:
-                    bar.update(now.done, total=now.total, now=f"{now.approach}: {now.preparing}")
+                    bar.update(now.done, total=now.total or None, now=f"{now.approach}: {now.preparing}")
                     return
                 saved = f"{now.done:,} of {now.total:,} answers saved"
                 spent = f"${now.spent_usd:.4f}  " if now.spent_usd else ""
