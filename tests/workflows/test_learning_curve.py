@@ -24,7 +24,6 @@ from groundtune.workflows.curve_file import (
     write_curve,
 )
 from groundtune.workflows.learning_curve import learning_curve, learns, nested_subsets
-from groundtune.workflows.lineage import trained_on
 from groundtune.workflows.reporting import evaluate_run
 from groundtune.workflows.runs import read_run
 from groundtune.workspace import Workspace
@@ -136,10 +135,11 @@ def test_a_curve_trains_once_and_is_stored_in_the_run(
             (1, 0),
             (1, 0),
         ]
-        workspace, config = project.workspace, project.config
+        workspace = project.workspace
         assert len(project.artifacts()) == 1, "models of fewer examples answer nobody"
         assert sum(len(list_artifacts(models)) for models in workspace.model_folders) == 2
-        assert len(trained_on(workspace, config, "examples.jsonl", here=folder)) == 2
+    main(["models", "seen", "-C", str(folder), str(folder / "examples.jsonl"), "--json"])
+    assert len(json.loads(capsys.readouterr().out)["models"]) == 2, "they have seen it too"
     main(arguments)
     again = json.loads(capsys.readouterr().out)
     assert (again["run"], again["curve"]) == (report["run"], report["curve"])

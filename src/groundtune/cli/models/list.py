@@ -23,14 +23,18 @@ def run(*, folder: ProjectFolder = Path(), json: Json = False) -> None:
 
     with Project.open(folder) as project:
         models = project.workspace.models
-        show_models(project.artifacts(), incomplete_trainings(models), models, json=json)
+        show_models(project.artifacts(), incomplete_trainings(models), [models], json=json)
 
 
 def show_models(
-    artifacts: Sequence[Artifact], incomplete: "Sequence[IncompleteTraining]", models: Path, *, json: bool
+    artifacts: Sequence[Artifact], incomplete: "Sequence[IncompleteTraining]", folders: Sequence[Path], *, json: bool
 ) -> None:
-    """Print a table of models, or one JSON object. models: the folder that contains them."""
-    states = [describe_state(models / artifact.id, artifact, quick=True) for artifact in artifacts]
+    """Print a table of models, or one JSON object. folders: those that contain them; the first is the project's own."""
+    places = [next(folder for folder in folders if (folder / artifact.id).is_dir()) for artifact in artifacts]
+    states = [
+        describe_state(place / artifact.id, artifact, quick=True)
+        for place, artifact in zip(places, artifacts, strict=True)
+    ]
     if json:
         damaged = {artifact.id: damage for artifact, (_, damage) in zip(artifacts, states, strict=True) if damage}
         output.print_json({"models": artifacts, "incomplete": incomplete, "damaged": damaged})
@@ -40,7 +44,8 @@ def show_models(
         output.next_step("groundtune tune NAME", "trains the model described by [tune.NAME] in the project file")
         return
     rows: list[list[object]] = []
-    for artifact, (state, _) in zip(artifacts, states, strict=True):
+    for artifact, place, (state, _) in zip(artifacts, places, states, strict=True):
+        state = state if place == folders[0] else f"{state}; of a learning curve: {place}"
         figures = ", ".join(f"{key} {value:.3f}" for key, value in validation_metrics(artifact)[:3])
         seen = len(artifact.seen_examples)
         rows.append([artifact.id, artifact.kind, artifact.base, figures, seen, output.printable(state)])

@@ -31,4 +31,4 @@ def run(
         if not trained and not json:
             output.print_line(f"no model was trained on {source}")
             return
-        show_models(trained, (), workspace.models, json=json)
+        show_models(trained, (), workspace.model_folders, json=json)
