@@ -68,6 +68,7 @@ def test_a_wrong_key_is_refused_once_there_is_one(closed: tuple[Running, str, st
         assert HTTP.post(server.url + path, json=body).status_code in (400, 401), path
     assert search(server, "refund").status_code == 401
     assert HTTP.get(f"{server.url}/healthz").status_code == 200
+    assert HTTP.get(f"{server.url}/readyz").json() == {"status": "ready"}
 
 
 def test_the_groups_of_a_key_decide_what_it_reads(closed: tuple[Running, str, str]) -> None:

@@ -17,11 +17,10 @@ from groundtune.serve.callers import From
 from groundtune.serve.client import EventStream, event_line, unless_client_leaves
 from groundtune.serve.errors import error_reply
 from groundtune.serve.models import approach_of
+from groundtune.serve.parameters import Filters
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import base_url, groundtune_field, hit_fields, passage_url
 from groundtune.types import AnswerEvent, CitationChecked, Done, Message, Reset, Retrieved, TextDelta
-
-Filters = dict[str, str | list[str]]
 
 router = APIRouter(tags=["groundtune"])
 

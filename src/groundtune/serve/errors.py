@@ -1,5 +1,6 @@
 """Turn every error into a reply in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from groundtune.errors import (
@@ -44,8 +45,9 @@ class ErrorReply:
     def body(self) -> dict[str, Any]:
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
-    def response(self) -> JSONResponse:
-        return JSONResponse(self.body, self.status, headers=dict(self.headers))
+    def response(self) -> Response:
+        text = json.dumps(self.body)  # in ASCII, since a message may repeat what is no valid Unicode
+        return Response(text, self.status, headers=dict(self.headers), media_type="application/json")
 
 
 class RequestRefusedError(Exception):

@@ -30,6 +30,10 @@ Ignored = Any
 """A parameter that says something about the request, not about the answer: it is accepted and not used."""
 
 
+Filters = dict[str, str | Annotated[list[str], Field(min_length=1)]]
+"""Maps a metadata key to its value, or to several of which one must match."""
+
+
 class GroundtuneOptions(BaseModel):
     """What clients may ask of groundtune beyond the protocol, as `extra_body={"groundtune": {…}}`."""
 
@@ -37,5 +41,5 @@ class GroundtuneOptions(BaseModel):
 
     sources: bool = False
     """Whether a stream also has an event for each cited passage, with its text, as Open WebUI shows it."""
-    filters: dict[str, str | list[str]] = {}
+    filters: Filters = {}
     """Conditions on the metadata of documents."""

@@ -1,0 +1,73 @@
+"""Requests that no client should send: each is refused or answered, and none is an error of the server."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.serve.conftest import HTTP, Running
+
+PATHS = ("/v1/chat/completions", "/v1/responses", "/api/ask", "/api/search", "/v1/feedback")
+NAMES = (
+    "model messages input question query filters groundtune stream history k n temperature stop answer rating "
+    "comment stream_options role content type text"
+).split()
+TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(["acme", "rag", "user", "refund", "' OR 1=1 --", "\x00", "up"]))
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(st.sampled_from(NAMES), TEXTS), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+VALID: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"model": "acme", "messages": [{"role": "user", "content": "refund"}]},
+    "/v1/responses": {"model": "acme", "input": "refund"},
+    "/api/ask": {"question": "refund"},
+    "/api/search": {"query": "refund"},
+    "/v1/feedback": {"answer": "x", "rating": "up"},
+}
+
+
+@settings(max_examples=60)
+@given(
+    path=st.sampled_from(PATHS),
+    changes=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3),
+    from_scratch=st.booleans(),
+)
+def test_no_body_is_an_error_of_the_server(
+    quotes: Running, path: str, changes: dict[str, Any], from_scratch: bool
+) -> None:
+    body = changes if from_scratch else VALID[path] | changes
+    reply = HTTP.post(quotes.url + path, json=body)
+    assert reply.status_code < 500, (body, reply.text)
+    if reply.status_code != 200:
+        assert reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"query": "\\ud800"}',
+        b'{"\\ud800": 1, "query": "x"}',
+        b'{"query": "x", "filters": {"product": []}}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"null",
+    ],
+)
+def test_broken_bodies_are_refused(quotes: Running, body: bytes) -> None:
+    reply = HTTP.post(f"{quotes.url}/api/search", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+@given(text=TEXTS)
+@settings(max_examples=30)
+def test_any_text_can_be_searched_for(quotes: Running, text: str) -> None:
+    body = json.dumps({"query": text, "filters": {text: text}})
+    reply = HTTP.post(f"{quotes.url}/api/search", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == (200 if text.strip() else 400), reply.text
