@@ -1,9 +1,13 @@
 """Real servers on loopback for the tests of `serve`: one without a model, one with a scripted one."""
 
+import atexit
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +71,17 @@ def write_project(folder: Path, toml: str = "") -> Path:
     return folder
 
 
+@cache
+def _ingested(embedder: BundledEmbedder) -> Path:
+    """Return the index of the documents that all these projects share; reading them again takes a second each time."""
+    folder = write_project(Path(tempfile.mkdtemp(prefix="groundtune-serve-")))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with Project.open(folder) as project:
+        project.session.embedder = embedder
+        project.ingest()
+        return project.workspace.index
+
+
 @contextmanager
 def running(
     folder: Path, embedder: BundledEmbedder, model: ScriptedServer | None = None, *, mcp: bool = False
@@ -75,6 +90,8 @@ def running(
     project = Project.open(folder)
     project.config = project.config.model_copy(update={"serve": project.config.serve.model_copy(update={"port": 0})})
     project.session.embedder = embedder
+    if not project.workspace.index.exists():
+        shutil.copytree(_ingested(embedder), project.workspace.index)
     project.ingest()
     ready: list[str] = []
     is_ready = threading.Event()

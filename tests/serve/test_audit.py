@@ -133,7 +133,7 @@ def test_old_records_expire_and_the_chain_goes_on(tmp_path: Path) -> None:
     assert log.verify().problem is None
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(st.text(max_size=20))
 def test_any_text_is_kept(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     log = AuditLog(Workspace(tmp_path_factory.mktemp("log")))

@@ -67,7 +67,7 @@ class AuditLog:
         """Add a record with the keys `id` and `time`; it is on disk when this returns. texts: by name."""
         self._workspace.create()
         self._path.touch(mode=0o600)
-        salted = {name: (secrets.token_hex(16), text) for name, text in texts.items()}
+        salted = {name: (secrets.token_hex(16), storable(text)) for name, text in texts.items()}
         with self._connection() as database:
             database.execute("BEGIN IMMEDIATE")
             number, before = _last(database)
@@ -150,6 +150,11 @@ class AuditLog:
             if version == 0:
                 database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
             yield database
+
+
+def storable(text: str) -> str:
+    """Return a text as SQLite can keep it: JSON may hold lone surrogates, which no encoding has."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _last(database: sqlite3.Connection) -> tuple[int, str]:

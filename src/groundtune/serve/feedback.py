@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from groundtune.serve.audit_log import storable
 from groundtune.serve.callers import From
 from groundtune.serve.serving import By
 from groundtune.workspace import Workspace
@@ -52,7 +53,7 @@ async def give_feedback(body: Feedback, serving: By, caller: From) -> dict[str, 
 def save_feedback(workspace: Workspace, feedback: Feedback, caller: str) -> None:
     """Append a row. Several processes may do so at once."""
     workspace.create()
-    row = (_now(), feedback.answer, feedback.rating, feedback.comment, caller)
+    row = (_now(), feedback.answer, feedback.rating, storable(feedback.comment), caller)
     with closing(_open(workspace.folder / "feedback.sqlite")) as database, database:
         database.execute("INSERT INTO feedback (time, answer, rating, comment, caller) VALUES (?, ?, ?, ?, ?)", row)
 

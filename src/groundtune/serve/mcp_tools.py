@@ -77,6 +77,7 @@ def make_mcp_server(serving: Serving, caller_of: CallerOf) -> MCPServer:
     """Return the server of a project's tools. caller_of: tells the caller from the request of the transport."""
     server = MCPServer(
         "groundtune",
+        log_level="WARNING",
         instructions=f"Questions about the documents of {serving.live.project.config.name}, answered with citations.",
     )
 
