@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from groundtune.build.approach_families import CASCADE, QUOTE_STAGES, WITH_MODEL, WITH_SCHEMA
+from groundtune.build.approach_families import CASCADE, QUOTE_STAGES, ROUTED, WITH_MODEL, WITH_SCHEMA
 from groundtune.build.training_kinds import BUILT_IN
 from groundtune.cli import main
 from groundtune.config import load_config
@@ -273,7 +273,16 @@ def test_names_that_cannot_be_taken(register: Callable[[Extensions], Any], messa
 
 def test_the_reserved_names_are_those_of_groundtune() -> None:
     assert set(RESERVED["trainer"]) == set(BUILT_IN)
-    built = {*WITH_MODEL, *QUOTE_STAGES, "quote-corpus", "nearest", CASCADE, *WITH_SCHEMA, *get_args(TunedApproach)}
+    built = {
+        *WITH_MODEL,
+        *QUOTE_STAGES,
+        "quote-corpus",
+        "nearest",
+        CASCADE,
+        ROUTED,
+        *WITH_SCHEMA,
+        *get_args(TunedApproach),
+    }
     assert set(RESERVED["approach"]) == built
 
 

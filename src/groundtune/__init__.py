@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from groundtune.corpus.unused import UnusedFile
     from groundtune.corpus.versions import VersionPair
     from groundtune.decide.diagnosis import Diagnosis, Remedy
+    from groundtune.decide.routing import CurvePoint, Routing
     from groundtune.errors import (
         AccessError,
         BudgetError,
@@ -116,6 +117,7 @@ _MODULES = {
     "corpus.unused": "UnusedFile",
     "corpus.versions": "VersionPair",
     "decide.diagnosis": "Diagnosis Remedy",
+    "decide.routing": "CurvePoint Routing",
     "errors": (
         "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
         "JudgeError MissingError ParseError Problem ProviderError UsageError"
@@ -178,6 +180,7 @@ __all__ = [
     "CompareProgress",
     "ConfigError",
     "Contradiction",
+    "CurvePoint",
     "Diagnosis",
     "Difference",
     "DistillationReport",
@@ -232,6 +235,7 @@ __all__ = [
     "Result",
     "RetrievalReport",
     "Retrieved",
+    "Routing",
     "Sampling",
     "Scope",
     "Server",

@@ -44,6 +44,7 @@ class Workspace:
         self.runs = self.folder / "runs"
         self.cache = self.folder / "cache"
         self.fitted = self.folder / "fitted.json"
+        self.router = self.folder / "router.json"
         self.curve = self.folder / "curve"
 
     def with_examples(self, number: int) -> "Workspace":

@@ -11,6 +11,7 @@ FAMILIES: Mapping[str, Family] = {
     "quote-dense": "rag",
     "quote-hybrid": "rag",
     "cascade": "rag",
+    "routed": "rag",
     "tuned": "fine-tune",
     "tuned-constrained": "fine-tune",
     "hybrid": "both",

@@ -1,6 +1,6 @@
 """Build the approaches of a project, one function per family. Each notes why an approach cannot run."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,15 @@ from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext, wi
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
 from groundtune.approaches.group_gate import GroupGate
 from groundtune.approaches.output_formats import LabelFormat, ObjectFormat, OutputFormat, rules_digest
+from groundtune.approaches.question_signals import QuestionSignals
+from groundtune.approaches.routed import Routed
 from groundtune.approaches.wordings import BUILT_IN, Wording
 from groundtune.build.approach_parts import ApproachParts
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.prompt_defaults import USUAL, default_wording
 from groundtune.build.resources import Resources
+from groundtune.build.router_file import COMMAND as ROUTER_COMMAND
+from groundtune.build.router_file import StoredRouter
 from groundtune.build.training_access import TrainingAccess
 from groundtune.build.training_kinds import training_kind, tuned_tables
 from groundtune.config import Config, ModelConfig
@@ -41,7 +45,8 @@ WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
 TRAINED_TOGETHER = 8
 """Questions that a trained model is asked at a time; on this machine it answers them in one batch."""
-CASCADE = "cascade"
+CASCADE, ROUTED = "cascade", "routed"
+"""Approaches that ask others."""
 WITH_SCHEMA = ("constrained", "fewshot-constrained")
 """Those that are added for objects: `prompt` and `fewshot`, with the schema of the task held in the decoder."""
 QUOTE_STAGES: dict[str, Stage | None] = {"quote-bm25": "bm25", "quote-dense": "dense", "quote-hybrid": None}
@@ -150,13 +155,22 @@ def known_names(config: Config) -> list[str]:
     names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
     names += ["nearest"] if config.task == "classify" else []
     names += [name for names_of_table in tuned_tables(config).values() for name in names_of_table.values()]
-    names += [CASCADE] if config.cascade else []
+    names += [CASCADE, ROUTED] if config.cascade else [ROUTED]
     return [*names, *load_extensions().approaches]
 
 
-def parts_of(config: Config, name: str) -> tuple[str, ...]:
+def parts_of(config: Config, name: str, router: StoredRouter | None = None) -> tuple[str, ...]:
     """Return the approaches that a combination asks; none for any other approach."""
-    return config.cascade.approaches if name == CASCADE and config.cascade else ()
+    if name == CASCADE and config.cascade:
+        return config.cascade.approaches
+    return router.approaches if name == ROUTED and router else ()
+
+
+def with_parts(config: Config, names: Collection[str], router: StoredRouter | None = None) -> tuple[str, ...]:
+    """Return the names with the approaches that the combinations among them ask, and those that these ask."""
+    parts = [part for name in names for part in parts_of(config, name, router)]
+    further = [each for part in parts for each in parts_of(config, part, router)]
+    return tuple(dict.fromkeys((*names, *parts, *further)))
 
 
 def names_with_model(config: Config) -> tuple[str, ...]:
@@ -438,23 +452,53 @@ def add_cascade(building: Building) -> None:
     config, registry = building.config, building.registry
     if config.cascade is None or not building.wants(CASCADE):
         return
-    names = config.cascade.approaches
-    for name in names:
-        if reason := registry.forbidden.get(plain_name(name)):
-            registry.forbidden[CASCADE] = f"it asks {name}: {reason}"
-            return
-        if name not in registry.ready:
-            reason = registry.missing.get(name) or registry.missing.get(plain_name(name)) or "is no approach"
-            registry.missing[CASCADE] = f"asks {name}, which {reason}"
-            return
-    registry.ready[CASCADE] = Cascade(
-        CASCADE,
-        [registry.ready[name] for name in names],
-        cites=building.resources.output_format.cites,
-        min_confidence=config.cascade.min_confidence,
-    )
-    registry.parts[CASCADE] = names
-    registry.concurrency[CASCADE] = min(registry.concurrency.get(name, 1) for name in names)
+    if parts := _ready_parts(building, CASCADE, config.cascade.approaches):
+        cites = building.resources.output_format.cites
+        registry.ready[CASCADE] = Cascade(CASCADE, parts, cites=cites, min_confidence=config.cascade.min_confidence)
+
+
+def add_routed(building: Building, router: StoredRouter | None) -> None:
+    """Add the trained router, where it is named. Call it after the approaches that it asks were added."""
+    config, resources, registry = building.config, building.resources, building.registry
+    if ROUTED not in building.named:
+        return
+    if router is None:
+        registry.missing[ROUTED] = f"needs a router that pays; run {ROUTER_COMMAND}"
+        return
+    if reason := build.residency_violation(config, config.embedder):
+        registry.forbidden[ROUTED] = f"it reads the embedder's vectors of questions: {reason}"
+        return
+    index = resources.index
+    if router.retrieval and index is None:
+        registry.missing[ROUTED] = resources.no_index_reason
+        return
+    try:
+        embedder = resources.embedder()
+    except MissingError as error:
+        registry.missing[ROUTED] = f"needs the embedder: {error.message}"
+        return
+    if embedder.digest != router.embedder:
+        registry.missing[ROUTED] = f"was trained with another embedder; run groundtune compare, then {ROUTER_COMMAND}"
+        return
+    if parts := _ready_parts(building, ROUTED, router.approaches):
+        signals = QuestionSignals(embedder, index.retriever if index and router.retrieval else None)
+        registry.ready[ROUTED] = Routed(ROUTED, parts, signals=signals, policy=router.policy)
+
+
+def _ready_parts(building: Building, name: str, parts: Sequence[str]) -> list[Approach]:
+    """Return the approaches that a combination asks, and note them; empty, with the reason noted, if one cannot run."""
+    registry = building.registry
+    for part in parts:
+        if reason := registry.forbidden.get(plain_name(part)):
+            registry.forbidden[name] = f"it asks {part}: {reason}"
+            return []
+        if part not in registry.ready:
+            reason = registry.missing.get(part) or registry.missing.get(plain_name(part)) or "is no approach"
+            registry.missing[name] = f"asks {part}, which {reason}"
+            return []
+    registry.parts[name] = tuple(parts)
+    registry.concurrency[name] = min(registry.concurrency.get(part, 1) for part in parts)
+    return [registry.ready[part] for part in parts]
 
 
 def _fixed(config: Config, resources: Resources) -> ShotChooser:

@@ -14,6 +14,7 @@ from groundtune import build
 from groundtune.build import approach_families as families
 from groundtune.build.approach_families import Building
 from groundtune.build.resources import Resources
+from groundtune.build.router_file import read_router
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
 from groundtune.extensions import adds_approach, load_extensions
@@ -110,8 +111,8 @@ async def build_registry(
     """
     registry = ApproachRegistry(known=partial(families.known_names, config))
     checker = build.support_checker(config) if resources.output_format.cites else None
-    named = {*(only or ()), *(families.parts_of(config, families.CASCADE) if only is None else ())}
-    named.update(part for name in only or () for part in families.parts_of(config, name))
+    router = read_router(resources.router_file) if only and families.ROUTED in only else None
+    named = families.parts_of(config, families.CASCADE) if only is None else families.with_parts(config, only, router)
     building = Building(
         config, resources, registry, None if only is None else frozenset(named), frozenset(named), checker
     )
@@ -129,6 +130,7 @@ async def build_registry(
         for name in set(families.names_with_model(config)) - {*registry.ready, *registry.forbidden}:
             registry.missing.setdefault(name, families.NEEDS_MODEL)
     families.add_cascade(building)
+    families.add_routed(building, router)
     return registry
 
 
@@ -178,8 +180,11 @@ def needs_examples(config: Config, name: str) -> bool:
     task_needs = (config.task == "classify" and not config.labels) or (
         config.task == "extract" and config.schema_file is None
     )
-    asked = (name, *families.parts_of(config, name))
-    return task_needs or any(each.startswith("fewshot") or each == "nearest" or adds_approach(each) for each in asked)
+    asked = families.with_parts(config, [name])
+    return task_needs or any(
+        each == families.ROUTED or each.startswith("fewshot") or each == "nearest" or adds_approach(each)
+        for each in asked
+    )
 
 
 def _own(choice: object) -> Approach | None:

@@ -33,6 +33,8 @@ class Resources:
     """Wordings of the task by name: the built-in ones and the project's."""
     model_folder: Path | None = None
     """Folder of trained artifacts."""
+    router_file: Path | None = None
+    """File of the trained router."""
     vector_folder: Path | None = None
     """Folder for cached vectors of examples."""
     rate_limit_wait_seconds: float = 0.0

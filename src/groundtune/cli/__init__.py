@@ -29,6 +29,7 @@ VERBS = {
     "serve": "Serve the approaches over HTTP, as OpenAI's API does.",
     "audit": "Show, export or verify the records of served answers.",
     "keys": "Create, list and revoke the API keys of the server.",
+    "route": "Train a router on a comparison, and say whether it pays.",
     "use": "Make an approach the project's choice, which ask then uses.",
     "judge": "Measure how well the LLM judge agrees with human labels.",
     "examples": "Draft, review, import, count, split and export examples.",

@@ -294,6 +294,13 @@ class CascadeConfig(Section):
         return self
 
 
+class RouteConfig(Section):
+    """What the router weighs."""
+
+    right_answer_usd: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """What a right answer is worth, in US dollars; None: only quality counts."""
+
+
 class FallbackConfig(Section):
     """What stands in for an approach that fails or takes too long when a question is asked."""
 
@@ -371,6 +378,7 @@ class Config(Section):
     compare: CompareConfig = CompareConfig()
     cascade: CascadeConfig | None = None
     fallback: FallbackConfig | None = None
+    route: RouteConfig = RouteConfig()
     tune: dict[Name, TuneConfig] = Field(default_factory=dict)
     """Training runs by name."""
     providers: dict[Name, ProviderConfig] = Field(default_factory=dict)

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from groundtune.config import find_project, load_config
 from groundtune.corpus.report import DocumentsReport
+from groundtune.decide.routing import Routing
 from groundtune.drafting.draft import KINDS, Kind
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
@@ -325,6 +326,15 @@ class Project(AsyncVerbs):
     def judge(self, labels: str | Path, *, progress: Callable[[int], None] = ignore) -> judging.JudgeAgreement:
         """Measure how well the configured judge agrees with human labels. Raises MissingError if there is no judge."""
         return self.loop.run(self.ajudge(labels, progress=progress))
+
+    def route(self, run: str | None = None) -> Routing:
+        """Train a router on a comparison, the latest if none is named, and say what it gains out of fold.
+
+        Where the gain over the best single approach is measurable, the router is kept: `use("routed")` makes it the
+        project's choice. Asks no language model. Raises MissingError without a comparison, UsageError when it has too
+        few examples or approaches.
+        """
+        return self.loop.run(self.aroute(run))
 
     # -- tune ----------------------------------------------------------------------------------------------------------
 

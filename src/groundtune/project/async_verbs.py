@@ -21,6 +21,7 @@ from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted
 from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
+from groundtune.decide.routing import Routing
 from groundtune.drafting.draft import KINDS, Kind
 from groundtune.errors import GroundtuneError, MissingError, UsageError
 from groundtune.extensions import Score
@@ -70,6 +71,7 @@ from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.ingesting import ingest, remove_gone
 from groundtune.workflows.learning_curve import PlannedTraining
+from groundtune.workflows.routing import train_router
 from groundtune.workflows.stored_report import stored_report
 from groundtune.workflows.sweep_candidates import PRESENT
 from groundtune.workflows.sweep_report import SweepReport
@@ -511,6 +513,19 @@ class AsyncVerbs:
                 "this project has no judge", hint='set [judge] model = "…" to the name of a table under [models]'
             )
         return await judging.measure_agreement(judge, Path(labels), progress=progress)
+
+    @on_project_loop
+    async def aroute(self, run: str | None = None) -> Routing:
+        """Train a router on a comparison, the latest if none is named, and say what it gains out of fold.
+
+        Where the gain over the best single approach is measurable, the router is kept: `use("routed")` makes it the
+        project's choice. Asks no language model. Raises MissingError without a comparison, UsageError when it has too
+        few examples or approaches.
+        """
+        async with self.session.resources() as resources:
+            routing = await train_router(self.workspace, self.config, resources, run=run)
+        await self.session.invalidate()
+        return routing
 
     # -- tune ----------------------------------------------------------------------------------------------------------
 

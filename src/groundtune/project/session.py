@@ -10,10 +10,12 @@ from functools import cached_property
 from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat
 from groundtune.approaches.wordings import Wording
+from groundtune.build.approach_families import ROUTED
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach, needs_examples
 from groundtune.build.fallback import answering_approach, chain_names
 from groundtune.build.open_index import OpenIndex
 from groundtune.build.resources import Resources
+from groundtune.build.router_file import router_signature
 from groundtune.build.task import task_format, task_wordings
 from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.config import Config
@@ -133,6 +135,7 @@ class Session:
                 self.fitted,
                 await asyncio.to_thread(task_wordings, self._config, self._workspace.root),
                 model_folder=self._workspace.models,
+                router_file=self._workspace.router,
                 vector_folder=self._workspace.cache / "vectors",
             )
 
@@ -150,7 +153,10 @@ class Session:
         names = chain_names(self._config, name)
         examples = any(needs_examples(self._config, each) for each in names)
         async with self.resources(examples=examples) as resources:
+            models: tuple[object, ...] = ()
             models = await asyncio.to_thread(artifact_signature, self._workspace.models) if self._config.tune else ()
+            if ROUTED in names:
+                models = (*models, await asyncio.to_thread(router_signature, self._workspace.router))
             basis = _Basis(resources.index, resources.output_format, models, resources.fitted, resources.wordings)
             kept = self._approaches.get(name)
             if kept is None or not kept[0].same(basis):

@@ -16,8 +16,10 @@ from typing import Any
 from groundtune import build
 from groundtune.advice.guides import Opinion
 from groundtune.approaches.pipeline import Pipeline
+from groundtune.build.approach_families import ROUTED
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, with_further_trainings
 from groundtune.build.resources import Resources
+from groundtune.build.router_file import read_router
 from groundtune.build.task import primary_score, score_names, scorer
 from groundtune.build.training_kinds import sees_history, training_kind
 from groundtune.common.code_digest import code_digest
@@ -105,6 +107,7 @@ async def compare(
     resources = _resources_of_run(config, resources, build.caching_wrapper(workspace.cache, budget))
     named = [choice for choice in chosen if isinstance(choice, str)]
     registry = (await build_registry(config, resources, only=named if chosen else None)).select(chosen)
+    refuse_seen_questions(registry, resources, examples)
     score = scorer(config, resources.output_format, resources.root)
 
     def report(preparing: str, name: str, done: int, total: int) -> None:
@@ -222,6 +225,17 @@ def require_examples(examples: Sequence[Example], split: str) -> None:
     """Raise UsageError when the split has no examples."""
     if not examples:
         raise UsageError(f"the {split} split has no examples", hint=f'add examples, or set "split": "{split}" on some')
+
+
+def refuse_seen_questions(registry: ApproachRegistry, resources: Resources, examples: Sequence[Example]) -> None:
+    """Raise UsageError when a router is to be measured on examples that it was trained on."""
+    router = read_router(resources.router_file) if ROUTED in registry.ready else None
+    seen = {example.id for example in examples} & set(router.examples) if router else set()
+    if seen:
+        raise UsageError(
+            f"{ROUTED} was trained on {len(seen):,} of these {len(examples):,} examples",
+            hint="groundtune route says what it gains on questions that it was not trained on",
+        )
 
 
 def _without_training_examples(
