@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from groundtune.decide.verdict import ALPHA
+from groundtune.decide.rules import ALPHA
 from groundtune.decide.wording import Scale, p_value, usd
 from groundtune.display import Block, Displayed, Line, Table
 from groundtune.stats.inputs import Floats
