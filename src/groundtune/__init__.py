@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.estimating import Estimate
     from groundtune.workflows.evaluating import ParserTrial, WeightFit
     from groundtune.workflows.judging import JudgeAgreement
+    from groundtune.workflows.learning_curve import PlannedTraining
     from groundtune.workflows.reporting import Report
     from groundtune.workflows.sweep_report import SweepReport
     from groundtune.workflows.verifying import Verification
@@ -154,6 +155,7 @@ _MODULES = {
     "workflows.estimating": "Estimate",
     "workflows.evaluating": "ParserTrial WeightFit",
     "workflows.judging": "JudgeAgreement",
+    "workflows.learning_curve": "PlannedTraining",
     "workflows.reporting": "Report",
     "workflows.sweep_report": "SweepReport",
     "workflows.verifying": "Verification",
@@ -221,6 +223,7 @@ __all__ = [
     "ParsedDocument",
     "ParserTrial",
     "Passage",
+    "PlannedTraining",
     "PreflightFinding",
     "PreflightReport",
     "Problem",

@@ -181,7 +181,7 @@ def test_the_verdict_says_that_nobody_looked_until_somebody_does(
         write(reviewed=12)
         again = project.compare(approaches=["quote-hybrid"])
     assert again.run.name == report.run.name, "the answers are those of the same run"
-    assert again.unreviewed_sentence is None
+    assert again.figures.unreviewed_sentence is None
     assert again.summary()["unreviewed"] == 0
     assert main(["report"]) == 0
     assert "drafted by a program" not in capsys.readouterr().out
