@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from groundtune.corpus.unused import UnusedFile
     from groundtune.corpus.versions import VersionPair
     from groundtune.decide.diagnosis import Diagnosis, Remedy
-    from groundtune.decide.routing import CurvePoint, Routing
+    from groundtune.decide.routing import CostQualityPoint, Routing
     from groundtune.errors import (
         AccessError,
         BudgetError,
@@ -118,7 +118,7 @@ _MODULES = {
     "corpus.unused": "UnusedFile",
     "corpus.versions": "VersionPair",
     "decide.diagnosis": "Diagnosis Remedy",
-    "decide.routing": "CurvePoint Routing",
+    "decide.routing": "CostQualityPoint Routing",
     "errors": (
         "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
         "JudgeError MissingError ParseError Problem ProviderError UsageError"
@@ -182,7 +182,7 @@ __all__ = [
     "CompareProgress",
     "ConfigError",
     "Contradiction",
-    "CurvePoint",
+    "CostQualityPoint",
     "Diagnosis",
     "Difference",
     "DistillationReport",

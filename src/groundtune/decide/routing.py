@@ -54,7 +54,7 @@ class ScoredQuestions:
 
 
 @dataclass(frozen=True, slots=True)
-class CurvePoint:
+class CostQualityPoint:
     """A router that gives cost a certain weight."""
 
     usd_per_1k: float
@@ -93,7 +93,7 @@ class Routing(Displayed):
     expected: float
     """Mean success that the router predicted for the approaches that it chose."""
     right_answer_usd: float | None
-    curve: tuple[CurvePoint, ...] = ()
+    curve: tuple[CostQualityPoint, ...] = ()
     areas: CurveAreas | None = None
 
     @property
@@ -201,14 +201,16 @@ def decide_routing(
 
 def _curve(
     found: OutOfFold, scores: Floats, costs: Floats, groups: Indices
-) -> tuple[tuple[CurvePoint, ...], CurveAreas]:
+) -> tuple[tuple[CostQualityPoint, ...], CurveAreas]:
     """Return points of the curve of cost and quality, the cheapest first, and the areas under it."""
     choices = found.choices[1:]
     paid, reached = (values.mean(axis=0) for values in curve_points(choices, scores, costs))
     mix = np.interp(paid, *mix_frontier(costs.mean(axis=0), scores.mean(axis=0)))
     budgets = np.linspace(paid.min(), paid.max(), SHOWN_POINTS)
     shown = sorted({int(np.abs(paid - budget).argmin()) for budget in budgets}, key=lambda at: float(paid[at]))
-    points = [CurvePoint(1000 * float(paid[at]), float(reached[at]), float(reached[at] - mix[at])) for at in shown]
+    points = [
+        CostQualityPoint(1000 * float(paid[at]), float(reached[at]), float(reached[at] - mix[at])) for at in shown
+    ]
     return tuple(points), curve_areas(choices, scores, costs, groups)
 
 
