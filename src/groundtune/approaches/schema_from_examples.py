@@ -1,12 +1,20 @@
 """Derive the JSON Schema that a set of example objects satisfies. Pure."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 
 def derive_schema(objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Allow the keys and types that occur, and no others. A key that is missing from some objects may be null."""
-    keys = dict.fromkeys(key for example in objects for key in example)
+    """Allow the keys and types that occur, and no others. A key that is missing from some objects may be null.
+
+    Keys come in the order that they mostly have in the objects, in which a model finds them most easily.
+    """
+    places: dict[str, list[float]] = {}
+    for example in objects:
+        for place, key in enumerate(example):
+            places.setdefault(key, []).append((place + 0.5) / len(example))
+    keys = sorted(places, key=lambda key: fmean(places[key]))
     properties = {key: _schema_of([example.get(key) for example in objects]) for key in keys}
     required = [key for key in keys if all(key in example for example in objects)]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
