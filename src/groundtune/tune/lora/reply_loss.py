@@ -35,7 +35,8 @@ def with_reply_loss(trainer: type) -> type:
         if mask is not None and bool((mask[:, :-1] >= mask[:, 1:]).all()):  # padded behind the end, if at all
             del inputs["attention_mask"]
         head = self.model.get_output_embeddings()
-        with _adapters_without_casts(model) if self.args.bf16 else nullcontext():
+        recomputed = self.args.gradient_checkpointing  # in the backward pass, which is outside of this block
+        with _adapters_without_casts(model) if self.args.bf16 and not recomputed else nullcontext():
             logits = _logits(model, {**inputs, "use_cache": False}, trained, head=head)
         functional = need("torch.nn.functional", extra="local")
         loss = functional.cross_entropy(logits.float(), following[trained], reduction="sum")
