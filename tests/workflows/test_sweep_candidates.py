@@ -1,18 +1,30 @@
 """What a sweep tries, how it halves, and what it says of the result."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
 from groundtune.config import Config
 from groundtune.errors import UsageError
-from groundtune.types import Difference, Interval
+from groundtune.types import Difference, Evidence, Example, Hit, Interval, Passage
 from groundtune.workflows.sweep_candidates import PRESENT, Candidate, list_candidates
-from groundtune.workflows.sweep_report import RetrievalSettings, SweepReport, SweepTrial
-from groundtune.workflows.sweeping import FEWEST_QUESTIONS, FINALISTS, kept_after, round_sizes
+from groundtune.workflows.sweep_report import RetrievalSettings, SweepReport, SweepScore, SweepTrial
+from groundtune.workflows.sweeping import (
+    FEWEST_QUESTIONS,
+    FINALISTS,
+    _Bench,
+    _compared,
+    _Plan,
+    _Search,
+    kept_after,
+    round_sizes,
+)
 
 ROOT = Path("/work/shop")
 
@@ -61,6 +73,36 @@ def test_rounds_double_and_end_with_all_questions(questions: int, candidates: in
         assert left[0] == names[-1], "the present settings always go on"
         assert len(set(left)) == len(left)
     assert len(left) == min(candidates, FINALISTS)
+
+
+class OutOfTime(_Search):
+    """A search whose present settings find least, and whose time is over within the second round."""
+
+    async def _score(self, candidate: Candidate, examples: Sequence[Example], share: float) -> SweepScore:
+        if self.rounds:
+            self.deadline = 0.0
+        return SweepScore(candidate.name, 0.5, float(candidate.embedder), 0.5, round(share * 10_000), 0.1)
+
+
+async def test_the_present_settings_are_searched_over_all_documents_when_time_is_over() -> None:
+    candidates = [Candidate(config().passages, str(number)) for number in range(16)]
+    examples = [Example(str(number), "?", "x") for number in range(4 * FEWEST_QUESTIONS)]
+    search = OutOfTime(create_autospec(_Bench), examples, 1_000, 10_000, math.inf, lambda _: None, {})
+    finalists = await search.run(candidates)
+    assert search.out_of_time
+    whole = {score.candidate for score in search.rounds[-1].scores if score.passages == 10_000}
+    assert {finalist.name for finalist in finalists} <= whole
+    assert candidates[0] in finalists
+
+
+def test_the_present_index_with_another_weight_shows_as_many_passages() -> None:
+    passages = [Passage(f"p{at}", "d", "a.md", at, 100 * at, 100 * at + 100, "x" * 100) for at in range(10)]
+    hits = [[Hit(passage, 1.0) for passage in passages]] * 2
+    examples = [Example(str(at), "?", "x", evidence=(Evidence("a.md", "x" * 100),)) for at in range(2)]
+    index = Candidate(config().passages)
+    present, other = _Plan(index, 0.5, None), _Plan(index, 0.9, None)
+    trials = _compared({present: hits, other: hits}, examples, 590, 6)
+    assert [trial.settings.max_passages for trial in trials] == [6, 6]
 
 
 def interval(mean: float) -> Interval:

@@ -16,6 +16,7 @@ from groundtune.errors import ProviderError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import read_results
 from groundtune.types import Answer, Citation, Example, Question
+from groundtune.workflows import until_decided
 from groundtune.workflows.comparing import CompareProgress, complete_matrix
 from groundtune.workflows.reporting import evaluate_run
 from groundtune.workflows.runs import read_run
@@ -94,6 +95,20 @@ async def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(read_results(folder / "results.jsonl")) == len(read_results(other / "results.jsonl"))
     assert await compared(tmp_path, *third) == folder == cut_off
     assert [approach.asked for approach in third] == [[], []]
+
+
+async def test_a_repeated_run_keeps_who_was_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> None:
+        raise CutShortError
+
+    before = read_run(await compared(tmp_path, Knows("best", 0.9), Knows("worst", 0.3))).stopping
+    monkeypatch.setattr(until_decided, "reasons_to_drop", cut)
+    with pytest.raises(CutShortError):
+        await compared(tmp_path, Knows("best", 0.9), Knows("worst", 0.3))
+    (folder,) = Workspace(tmp_path).runs.iterdir()
+    assert read_run(folder).stopping == before
+    assert before is not None
+    assert before.dropped
 
 
 async def test_without_a_difference_everything_is_asked_and_nothing_is_decided(tmp_path: Path) -> None:

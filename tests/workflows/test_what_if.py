@@ -1,7 +1,7 @@
 """Another assumption gives another verdict from the same answers, and asks nothing again."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,12 @@ def test_a_wrong_assumption_is_named(paid: Run, texts: list[str], message: str) 
     with pytest.raises(UsageError) as caught:
         assume(paid, dict(key_values(texts, option="--what-if", example="months=6")))
     assert message in str(caught.value)
+
+
+def test_the_only_assumption_of_costs_can_be_replaced(paid: Run) -> None:
+    costs = {"assumptions": {"requests_per_month": [100.0, 100.0, 100.0]}}
+    run = replace(paid, about={**paid.about, "costs": costs})
+    assert evaluate_run(assume(run, {"requests_per_month": "5000"})).case.rules.requirements.requests_per_month == 5000
 
 
 def test_every_key_is_a_requirement_of_the_verdict(paid: Run) -> None:

@@ -332,7 +332,9 @@ async def _fill(
     def record(stopping: Stopping) -> None:
         nonlocal total
         total = most_cells(stopping, race) if race else total
-        _write_run_file(folder, {**read_run_file(folder), "stopping": asdict(stopping)})
+        values = read_run_file(folder)
+        if stopping.asked or "stopping" not in values:  # a run that is repeated is not back at its start
+            _write_run_file(folder, {**values, "stopping": asdict(stopping)})
 
     def concurrency_of(name: str) -> int:
         return registry.concurrency.get(name, 1)

@@ -226,6 +226,7 @@ class _Search:
             share = 1.0 if last else max(size / len(self.examples), min(1.0, SEARCHED_WHOLE / max(1, self.passages)))
             size = len(self.examples) if last else size
             about = f"round {number} of {len(sizes)}"
+            remaining.sort(key=lambda candidate: candidate != candidates[0])  # present first: time may end the round
             scores = await self._round(remaining, self.examples[:size], share, about)
             ranked = sorted(scores, key=lambda candidate: (-scores[candidate].ndcg, -scores[candidate].recall))
             kept = kept_after(ranked, candidates[0], number, len(sizes), len(candidates))
@@ -244,6 +245,7 @@ class _Search:
     async def _round(
         self, candidates: Sequence[Candidate], examples: Sequence[Example], share: float, about: str
     ) -> dict[Candidate, SweepScore]:
+        """Return the scores of the candidates that there was time for, of the first one always."""
         scores: dict[Candidate, SweepScore] = {}
         started = time.monotonic()
         for place, candidate in enumerate(candidates):
@@ -256,7 +258,7 @@ class _Search:
             try:
                 scores[candidate] = await self._score(candidate, examples, share)
             except GroundtuneError as error:
-                if place == 0 and candidate == candidates[0] and not self.rounds:
+                if place == 0:  # nothing can be compared without the present settings
                     raise
                 self.failed[candidate.name] = str(error)
         return scores
@@ -401,7 +403,8 @@ def _compared(
     clusters = groups if any(groups) else None
     columns = {plan: ([*map(_ndcg, of["same"])], [*map(_recall, of["same"])]) for plan, of in shown.items()}
     present, *others = found
-    names = {plan: plan.settings(_fitting(shown[plan]["same"])).name for plan in found}
+    per_passage = max_passages / _fitting(shown[present]["same"])
+    settings = {plan: plan.settings(max(1, round(_fitting(of["same"]) * per_passage))) for plan, of in shown.items()}
     pairs = [(plan, metric) for plan in others for metric in (0, 1)]
     tested = paired_differences(
         [PairedSample(columns[plan][metric], columns[present][metric], clusters) for plan, metric in pairs]
@@ -409,7 +412,7 @@ def _compared(
     adjusted = holm([one.p for one in tested])
     differences = {
         pair: Difference(
-            a=names[pair[0]],
+            a=settings[pair[0]].name,
             b="present",
             difference=one.difference,
             low=one.low,
@@ -426,7 +429,7 @@ def _compared(
     for plan in found:
         ndcg, recall = bootstrap_means([Sample(values, clusters=clusters) for values in columns[plan]])
         trial = SweepTrial(
-            settings=plan.settings(max_passages if plan is present else _fitting(shown[plan]["same"])),
+            settings=settings[plan],
             ndcg=ndcg,
             recall=recall,
             recall_by_text={text: fmean(map(_recall, of)) for text, of in shown[plan].items()},
@@ -437,6 +440,6 @@ def _compared(
     return trials
 
 
-def _fitting(shown: Sequence[ShownEvidence]) -> int:
-    """Return how many passages fit into the text, for half of the questions."""
-    return max(1, round(median(one.passages for one in shown)))
+def _fitting(shown: Sequence[ShownEvidence]) -> float:
+    """Return how many passages fit whole into the text, for half of the questions."""
+    return max(1, median(one.passages for one in shown))

@@ -38,7 +38,7 @@ def assume(run: Run, assumptions: Mapping[str, str]) -> Run:
             stated[key] = value
     if "requests_per_month" in assumptions:
         stated.pop("requests_per_month", None)
-    costs |= {"assumptions": stated} if stated else {}
+    costs |= {"assumptions": stated} if stated or "assumptions" in costs else {}
     return replace(run, about={**about, "requirements": required, "costs": costs, "assumed_prices": prices})
 
 
