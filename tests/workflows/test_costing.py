@@ -1,13 +1,16 @@
 """Costs of a comparison: from its rows and its conditions, on its terms."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from groundtune.decide.costs import default_assumptions
 from groundtune.types import Result, Usage
 from groundtune.workflows.reporting import Report, evaluate_run
 from groundtune.workflows.runs import Run
+from groundtune.workflows.verdict_files import verdict_content, verdict_text
 from groundtune.workflows.what_if import assume
 
 
@@ -61,6 +64,22 @@ def test_a_dearer_month_than_that_of_another_leader_is_told() -> None:
     assert any("a month of rag costs about" in caveat for caveat in report.verdict.caveats)
     many = evaluate_run(assume(run_of(None, rag=cheap_requests, prompt=PAID), {"requests_per_month": "1e7"}))
     assert not any("a month of rag costs about" in caveat for caveat in many.verdict.caveats)
+
+
+def test_no_share_of_a_cost_is_told_where_the_best_costs_nothing() -> None:
+    names = set(default_assumptions()) - {"requests_per_month"}
+    requirements = {"requests_per_month": 1_000, "max_p95_seconds": 5.0}
+    about = {"requirements": requirements, "costs": {"assumptions": {name: [0.0, 0.0, 0.0] for name in names}}}
+    report = evaluate_run(run_of(about, **{"quote-bm25": HERE, "rag": PAID}))
+    assert report.verdict.choice == "rag"
+    assert report.costs.sentence is None
+
+
+def test_a_limit_of_nothing_is_among_what_is_required(tmp_path: Path) -> None:
+    run = run_of({"requirements": {"max_usd_per_1k": 0.0, "citations": False, "max_p95_seconds": None}}, rag=PAID)
+    (tmp_path / "results.jsonl").touch()
+    text = verdict_text(verdict_content(evaluate_run(replace(run, file=tmp_path / "results.jsonl"))))
+    assert "## Required\n\n- max_usd_per_1k = 0.0\n\n" in text
 
 
 def test_tokens_can_have_another_price() -> None:

@@ -258,6 +258,8 @@ def _sentence(summaries: Sequence[ApproachSummary], verdict: Verdict, costs: Map
         return None
     if chosen.name == best.name:
         return f"{name} has the best quality, at about {usd(mine.likely)} a month."
+    if theirs.likely <= 0:
+        return None
     quality, cost = chosen.mean / best.mean, mine.likely / theirs.likely
     return f"{name} gives {quality:.0%} of the best quality at {cost:.0%} of its cost."
 

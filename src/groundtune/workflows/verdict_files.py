@@ -94,7 +94,10 @@ def verdict_text(content: Mapping[str, Any]) -> str:
         "`groundtune report --verify` says whether it still holds.",
         "",
     ]
-    lines += _section("Required", (f"{key} = {value}" for key, value in content["requirements"].items() if value))
+    required = {
+        key: value for key, value in content["requirements"].items() if value is not None and value is not False
+    }
+    lines += _section("Required", (f"{key} = {value}" for key, value in required.items()))
     lines += _section("Why", content["reasons"])
     lines += _section("Ruled out", (f"{name}: {'; '.join(reasons)}" for name, reasons in verdict["ruled_out"].items()))
     lines += ["## Figures", "", *_figures(evidence["approaches"]), ""]
