@@ -126,7 +126,8 @@ def test_among_equals_the_cheaper_is_chosen(bench: MakeBench) -> None:
     assert report["choice"] == "prompt:cheap"
     assert "not measurably worse than prompt" in report["sentence"]
     assert report["sentence"].endswith("and costs a ninth as much.")
-    assert any("If prompt:cheap cost more than" in flip for flip in report["verdict"]["flips"])
+    (dearer,) = (flip for flip in report["flips"] if flip["key"] == "usd_per_1k.prompt:cheap")
+    assert (dearer["side"], dearer["choice"]) == ("or more", None)
 
 
 def test_among_equals_at_the_same_price_none_is_chosen(bench: MakeBench) -> None:
@@ -178,7 +179,8 @@ def test_an_approach_without_citations_is_not_chosen_if_they_are_required(bench:
     assert report["verdict"]["ruled_out"]["prompt"] == [
         "0% of its answers are supported by the passages that they cite; citations = true requires 90%"
     ]
-    assert any("Without citations = true, prompt would be recommended" in flip for flip in report["verdict"]["flips"])
+    (without,) = (flip for flip in report["flips"] if flip["key"] == "citations")
+    assert (without["value"], without["choice"]) == (False, "prompt")
 
 
 # -- faults ------------------------------------------------------------------------------------------------------
