@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from groundtune.approaches.answering import answer_events
-from groundtune.approaches.fallback import Fallback, Link
+from groundtune.approaches.fallback import UNSAMPLED, Fallback, Link
 from groundtune.common.circuit_breaker import FAILURES, CircuitBreaker
 from groundtune.errors import AccessError, BusyError, GroundtuneError, MissingError, ProviderError, UsageError
-from groundtune.types import Answer, AnswerEvent, Done, Question, Reset, Retrieved, TextDelta, Usage
+from groundtune.types import Answer, AnswerEvent, Done, Question, Reset, Retrieved, Sampling, TextDelta, Usage
 
 ANSWER = Answer("Thirty days.", "answered", usage=Usage(10, 0, 2, 0.5, 0.01))
 QUOTE = Answer("A refund is paid within 30 days.", "answered", usage=Usage(0, 0, 0, 0.1, 0.0))
@@ -179,3 +179,25 @@ async def test_leaving_a_stream_says_nothing_about_the_endpoint() -> None:
         await events.aclose()  # type: ignore[attr-defined]
     await approach.answer(QUESTION)
     assert rag.asked == 1
+
+
+class WithoutPassages(Scripted):
+    """An approach that streams text alone, and fails."""
+
+    async def stream(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        yield TextDelta("Thir")
+        raise NO_SERVER
+
+
+async def test_the_text_of_a_link_without_passages_is_taken_back() -> None:
+    approach = chain(WithoutPassages("custom", NO_SERVER), Scripted("rag", ANSWER))
+    events = [type(event) async for event in approach.stream(QUESTION)]
+    assert events[:3] == [TextDelta, Reset, Retrieved]
+    assert events[-1] is Done
+
+
+async def test_a_sampling_that_the_stand_in_ignores_is_told() -> None:
+    approach = chain(Scripted("rag", NO_SERVER), Scripted("quote", QUOTE))
+    asked = replace(QUESTION, sampling=Sampling(temperature=0.7))
+    assert (await approach.answer(asked)).warnings == (UNSAMPLED,)
+    assert (await approach.answer(QUESTION)).warnings == ()

@@ -195,5 +195,27 @@ async def test_sampling_that_the_server_refuses_is_told() -> None:
         generation = await model.generate(replace(PROMPT, sampling=Sampling(temperature=0.7)))
         plain = await model.generate(PROMPT)
         await model.aclose()
-    assert generation.warnings == ("the server takes no temperature",)
+    assert generation.warnings == ("the server did not take this temperature",)
     assert plain.warnings == ()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_value_that_the_server_refuses_is_omitted_for_that_request_alone(stream: bool) -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        refused = body.get("temperature", 0) > 1
+        return Reply("temperature must be at most 1", status=400) if refused else Reply("done")
+
+    async def ask(model: HostedGenerator, prompt: Prompt) -> Generation:
+        if not stream:
+            return await model.generate(prompt)
+        last = [event async for event in model.stream(prompt)][-1]
+        assert isinstance(last, Generation)
+        return last
+
+    with ScriptedServer(reply) as server:
+        model = hosted(server.base_url, temperature=0.0)
+        hot = replace(PROMPT, sampling=Sampling(temperature=1.5))
+        asked = [await ask(model, prompt) for prompt in (PROMPT, hot, PROMPT)]
+        await model.aclose()
+        assert [post.get("temperature") for post in server.posts()] == [0.0, 1.5, None, 0.0]
+    assert [generation.warnings for generation in asked] == [(), ("the server did not take this temperature",), ()]

@@ -130,9 +130,16 @@ def test_the_header_of_anybody_else_is_refused(quotes: Running, header: str) -> 
 def test_pages_of_other_sites_send_nothing(proxied: Running, quotes: Running) -> None:
     assert search(quotes, "refund", origin="https://evil.example").status_code == 403
     assert search(quotes, "refund", origin="null").status_code == 403
+    assert search(quotes, "refund", origin="http://[").status_code == 403
     assert search(quotes, "refund", origin=quotes.url).status_code == 200
     allowed = search(proxied, "refund", origin="https://chat.example.com")
     assert allowed.headers["access-control-allow-origin"] == "https://chat.example.com"
+    assert allowed.headers["access-control-expose-headers"] == "Retry-After"
+    asked = {"origin": "https://chat.example.com", "access-control-request-method": "POST"}
+    preflight = HTTP.options(
+        f"{proxied.url}/v1/models", headers=asked | {"access-control-request-headers": "x-stainless-lang"}
+    )
+    assert preflight.status_code == 200, preflight.text
     assert "access-control-allow-origin" not in search(quotes, "refund", origin=quotes.url).headers
 
 
@@ -222,3 +229,9 @@ def test_commands_create_list_and_revoke(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["keys", "revoke", "ann", "--json", "-C", folder]) == 0
     assert '"revoked": "' in capsys.readouterr().out
     assert main(["keys", "revoke", "ann", "-C", folder]) == 3
+
+
+def test_the_key_is_found_among_cookies_of_others(closed: tuple[Running, str, str]) -> None:
+    server, plain, _ = closed
+    reply = search(server, "refund", cookie=f'prefs={{"a": [1, 2]}}; groundtune_key={plain}', origin=server.url)
+    assert reply.status_code == 200, reply.text

@@ -1,13 +1,18 @@
 """Requests that no client should send: each is refused or answered, and none is an error of the server."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
-from tests.serve.conftest import HTTP, Running
+from groundtune import Project
+from groundtune.serve.app import create_app
+from groundtune.types import Message
+from tests.serve.conftest import HTTP, Running, write_project
 
 PATHS = ("/v1/chat/completions", "/v1/responses", "/api/ask", "/api/search", "/v1/feedback")
 NAMES = (
@@ -79,3 +84,48 @@ def test_any_text_can_be_searched_for(quotes: Running, text: str) -> None:
     body = json.dumps({"query": text, "filters": {text: text}})
     reply = HTTP.post(f"{quotes.url}/api/search", content=body, headers={"content-type": "application/json"})
     assert reply.status_code == (200 if text.strip() else 400), reply.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/v1/responses",
+            {"model": "acme", "input": "refund", "instructions": "x\ud800", "metadata": {"\ud800": "\ud800"}},
+        ),
+        ("/v1/chat/completions", {"model": "acme", "messages": [("system", "\ud800"), ("user", "refund")]}),
+        ("/api/ask", {"question": "refund", "history": [("user", "\ud800"), ("assistant", "\ud800")]}),
+    ],
+)
+def test_half_a_character_beside_the_question_is_no_error(modelled: Running, path: str, body: dict[str, Any]) -> None:
+    for key in ("messages", "history"):
+        if key in body:
+            body = body | {key: [{"role": role, "content": content} for role, content in body[key]]}
+    content = json.dumps(body)
+    reply = HTTP.post(modelled.url + path, content=content, headers={"content-type": "application/json"})
+    assert reply.status_code == 200, reply.text
+    assert "event: error" not in reply.text
+
+
+async def test_half_a_character_is_sent_to_a_model_as_a_replacement(modelled: Running) -> None:
+    assert modelled.model is not None
+    await modelled.project.acomplete([Message("system", "\ud800"), Message("user", "refund")])
+    assert modelled.model.posts()[-1]["messages"][0]["content"] == "?"
+
+
+def test_an_id_of_many_digits_is_unknown(quotes: Running) -> None:
+    hits = HTTP.post(f"{quotes.url}/api/search", json={"query": "refund"}).json()["hits"]
+    document = hits[0]["id"].partition("@")[0]
+    assert HTTP.get(f"{quotes.url}/passages/{document}@{'9' * 5000}-1").status_code == 404
+
+
+def test_errors_that_nobody_foresaw_have_the_headers_of_security(tmp_path: Path) -> None:
+    app = create_app(Project.open(write_project(tmp_path)), open_=True)
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError
+
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        reply = client.get("/broken")
+    assert (reply.status_code, reply.headers["x-content-type-options"]) == (500, "nosniff")

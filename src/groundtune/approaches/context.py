@@ -1,5 +1,6 @@
 """Gather the passages that an approach may cite: retrieved ones, or the whole corpus. Never opens files itself."""
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,8 @@ from groundtune.types import Document, Hit, Passage, Question, Stage
 
 DocumentById = Callable[[str], Awaitable[Document | None]]
 MAX_CORPUS_PASSAGES = 20_000
+_OFFSETS = re.compile(r"([0-9]{1,15})-([0-9]{1,15})")
+"""End of the id of a piece."""
 
 
 @runtime_checkable
@@ -104,14 +107,15 @@ def find_piece(passage_id: str, passages: Sequence[Passage], document: Document)
 
     passages: all those of the document.
     """
-    start, dash, end = passage_id.removeprefix(f"{document.id}@").partition("-")
-    if not (dash and start.isdecimal() and end.isdecimal()):
+    offsets = _OFFSETS.fullmatch(passage_id.removeprefix(f"{document.id}@"))
+    if offsets is None:
         return None
+    start, end = int(offsets[1]), int(offsets[2])
     for passage in passages:
-        if (passage.wider_start, passage.wider_end) == (int(start), int(end)):
-            return _piece(passage, document, int(start), int(end), passage.wider_heading)
-        if int(start) in (passage.start, passage.wider_start):
-            return _piece(passage, document, int(start), int(end), passage.heading)
+        if (passage.wider_start, passage.wider_end) == (start, end):
+            return _piece(passage, document, start, end, passage.wider_heading)
+        if start in (passage.start, passage.wider_start):
+            return _piece(passage, document, start, end, passage.heading)
     return None
 
 

@@ -13,7 +13,7 @@ from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.common.event_loop import closing
 from groundtune.errors import AccessError, ConfigError, GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.protocols import Approach
-from groundtune.types import Answer, AnswerEvent, Done, Question, Reset, Retrieved, Usage
+from groundtune.types import Answer, AnswerEvent, Done, Question, Reset, Retrieved, Sampling, Usage
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ OF_THE_ENDPOINT = frozenset(
 """Kinds of failures that say something about the endpoint, and not about one question."""
 WITHOUT_COST = frozenset({"no_server", "rate_limit", "bad_key", "unknown_model", "bad_request"})
 """Kinds of failures for which nobody is charged."""
+UNSAMPLED = "the approach that stood in takes no temperature, no limit of output tokens and no stop texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +61,26 @@ class Fallback:
 
     async def answer(self, question: Question) -> Answer:
         """Answer the question. Raises the error of the first link when every link fails; an invalid call at once."""
-        request = _Request(self._max_seconds)
+        request = _Request(question, self._max_seconds)
         for link in self._links:
             share = request.share(last=link is self._links[-1])
             with request.attempt(link) as approach:
                 if approach:
                     async with asyncio.timeout(share):
                         answer = await request_answer(approach, question)
-                    return request.whole(answer)
+                    return request.whole(answer, approach)
         raise request.error()
 
     async def stream(self, question: Question) -> AsyncIterator[AnswerEvent]:
         """Stream the answer; raises as `answer` does. `Reset` takes back the text of a link that failed in it."""
-        request = _Request(self._max_seconds)
-        released = False
+        request = _Request(question, self._max_seconds)
+        has_passages = has_begun = False
         for link in self._links:
             end = asyncio.get_running_loop().time() + request.share(last=link is self._links[-1])
             with request.attempt(link) as approach:
                 if approach is None:
                     continue
-                if released:
+                if has_begun:
                     yield Reset()
                 passages: Retrieved | None = None
                 async with closing(stream_answer(approach, question)) as events:
@@ -87,10 +88,11 @@ class Fallback:
                         if isinstance(event, Retrieved):
                             passages = event
                             continue
-                        if passages and not released:
+                        if passages and not has_passages:
                             yield passages  # with the first text, so that those of a link that fails are never shown
-                            released = True
-                        yield Done(request.whole(event.answer)) if isinstance(event, Done) else event
+                            has_passages = True
+                        has_begun = True
+                        yield Done(request.whole(event.answer, approach)) if isinstance(event, Done) else event
                 return
         raise request.error()
 
@@ -104,7 +106,8 @@ async def _next(events: AsyncIterator[AnswerEvent], end: float) -> AnswerEvent |
 class _Request:
     """What has happened to one question so far."""
 
-    def __init__(self, max_seconds: float) -> None:
+    def __init__(self, question: Question, max_seconds: float) -> None:
+        self._asks_sampling = question.sampling != Sampling()
         self._start = time.perf_counter()
         self._max_seconds = max_seconds
         self._failed: list[str] = []
@@ -155,14 +158,16 @@ class _Request:
         else:
             link.breaker.succeeded(admission)
 
-    def whole(self, answer: Answer) -> Answer:
-        """Return the answer with what the links before it took, and how it is degraded."""
+    def whole(self, answer: Answer, approach: Approach) -> Answer:
+        """Return the answer of an approach with what the links before it took, and how it is degraded."""
         if not self._failed:
             return answer
         usage = total_usage([*self._spent, answer.usage])
         seconds = None if answer.usage.seconds is None else answer.usage.seconds + self._lost_seconds
+        ignores = self._asks_sampling and not getattr(approach, "samples", False)
         return replace(
             answer,
+            warnings=(*answer.warnings, *([UNSAMPLED] if ignores else [])),
             route=(*self._asked[:-1], *answer.route),
             usage=replace(usage, seconds=seconds, machine_seconds=answer.usage.machine_seconds),
             degradation=f"{'; '.join(self._failed)}; {answer.approach} answered instead",

@@ -7,6 +7,11 @@ def one_line(text: str, *, most: int = 300) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+def storable(text: str) -> str:
+    """Return a text that can be encoded: arguments and JSON may hold lone surrogates, which no encoding has."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def format_count(number: int, noun: str = "row", plural: str = "") -> str:
     """Return a number with its noun: `1 row`, `2,000 rows`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

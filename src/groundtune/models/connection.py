@@ -20,7 +20,14 @@ from groundtune.models.budget import charge_failed_attempt, mark_output_received
 from groundtune.models.dialects import Server, dialects
 from groundtune.models.openai_client import NO_CREDIT, is_local, open_async_client, without_user
 from groundtune.models.rate_limiter import MAX_WAIT_SECONDS, RateLimiter, Slot, max_backoff_seconds
-from groundtune.models.refused_parameters import Alternatives, adapted, fixed_words, may_refuse_parameter, suspects
+from groundtune.models.refused_parameters import (
+    Alternatives,
+    CallerChoices,
+    adapted,
+    fixed_words,
+    may_refuse_parameter,
+    suspects,
+)
 from groundtune.models.server_errors import (
     ServerError,
     ToldError,
@@ -112,12 +119,15 @@ class Connection:
         """`base_url` without user and password."""
         return without_user(self.base_url)
 
-    async def post(self, path: str, body: Body, *, optional: Alternatives) -> tuple[object, float]:
+    async def post(
+        self, path: str, body: Body, *, optional: Alternatives, choices: CallerChoices | None = None
+    ) -> tuple[object, float]:
         """Return the response's JSON, and the elapsed seconds since a slot was free, including pauses between attempts.
 
         Time waited under `patience_seconds` is not counted: like the wait for a slot, it depends on the load and not on
         the model. If the server refuses a request, it is sent again without one of the `optional` parameters after the
-        other; if that helps, so are later requests. Raises ProviderError, also for an error that a 200 tells.
+        other; if that helps, so are later requests, but for what is among the `choices` of this one. Raises
+        ProviderError, also for an error that a 200 tells.
         """
         from httpx2 import Response
 
@@ -135,14 +145,20 @@ class Connection:
                     raise self.bad_response(f"it is not JSON: {one_line(response.text)!r}") from error
                 return _checked(answer)
 
-            answer = await self._adapted(body, optional, send, read, slot)
+            answer = await self._adapted(body, optional, choices or CallerChoices(), send, read, slot)
             seconds = time.perf_counter() - begin - (slot.waited_seconds if self.patience_seconds else 0.0)
         return answer, seconds
 
     async def stream(
-        self, path: str, body: Body, *, optional: Alternatives, begins: Callable[[object], bool]
+        self,
+        path: str,
+        body: Body,
+        *,
+        optional: Alternatives,
+        choices: CallerChoices | None = None,
+        begins: Callable[[object], bool],
     ) -> AsyncGenerator[object, None]:
-        """Yield the JSON of each event as it arrives. `optional` as in `post`.
+        """Yield the JSON of each event as it arrives. `optional` and `choices` as in `post`.
 
         begins: whether an event holds a part of the reply. Only what fails before the first such event is retried. A
         server that does not stream gives one event, its whole response. Raises ProviderError: `timeout` if the server
@@ -175,7 +191,8 @@ class Connection:
                     raise
                 return _BegunStream(stream, first, events)
 
-            begun = await self._adapted({**body, "stream": True}, optional, send, read, slot)
+            streamed = {**body, "stream": True}
+            begun = await self._adapted(streamed, optional, choices or CallerChoices(), send, read, slot)
             try:
                 for event in begun.first:
                     yield event
@@ -269,6 +286,7 @@ class Connection:
         self,
         body: Body,
         optional: Alternatives,
+        choices: CallerChoices,
         send: Callable[[Body], Awaitable[T]],
         read: Callable[[T], Awaitable[R]],
         slot: Slot,
@@ -279,9 +297,12 @@ class Connection:
         """
         refused = dict(self.refused)
         try:
-            return await self._tried(adapted(body, refused), send, read, slot)
+            result = await self._tried(adapted(body, refused), send, read, slot)
         except ProviderError as error:
             failure, told = error, _told(error.__cause__)
+        else:
+            choices.note_omitted(refused)
+            return result
         if told is None or failure.kind not in ("bad_request", "bad_key", "server") or not may_refuse_parameter(told):
             raise failure
         names = [name for name, _ in suspects(body, optional, refused, told)]
@@ -298,7 +319,9 @@ class Connection:
                 if fixed_words(now) != fixed_words(told):
                     refused, failure, told = attempt, error, now
             else:
-                self.refused = {**self.refused, **attempt}
+                choices.note_omitted(attempt)
+                learnt = {name: other for name, other in attempt.items() if name not in choices.omitted}
+                self.refused = {**self.refused, **learnt}
                 return result
         self._unrelated.add((fixed_words(told), *sorted(names)))
         raise failure

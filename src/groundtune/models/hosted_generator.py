@@ -18,12 +18,12 @@ from groundtune.models.chat_reply import ChatReply, ReplyReader, begins_reply
 from groundtune.models.connection import Connection, ConnectionOptions, server_at
 from groundtune.models.dialects import Server, dialects
 from groundtune.models.reasoning import begins_as_thought
-from groundtune.models.refused_parameters import Alternatives
+from groundtune.models.refused_parameters import Alternatives, CallerChoices
 from groundtune.models.repetition import LOOP_CHARACTERS, REPETITION, end_before_loop
 from groundtune.models.reported_usage import TokenUsage, read_usage
 from groundtune.models.token_confidence import text_confidence
 from groundtune.protocols import Prices
-from groundtune.types import Generation, Message, Prompt, Sampling, Usage
+from groundtune.types import Generation, Message, Prompt, Usage
 
 PATH = "/chat/completions"
 OPTIONAL: Alternatives = {
@@ -53,7 +53,8 @@ class HostedGenerator:
 
     Servers differ in how they answer; `dialects.toml` says how, and what no dialect explains is an error. Thinking is
     separated from the text, and a text that was cut off in a loop ends after its first cycle (repetition.py). A
-    parameter that the server refuses is omitted from then on. With `temperature` None, the server decides. With
+    parameter that the server refuses is omitted from then on; where a caller chose its value, for that request alone.
+    With `temperature` None, the server decides. With
     `prices` None, `usd` is unknown. `window` is the context window in tokens, prompt and answer together, if known; it
     is not enforced here. A `Prompt.schema` is sent as `response_format`. Where a prompt asks for a confidence,
     log-probabilities are requested (token_confidence.py). See `connection.Connection` for timeouts, retries,
@@ -98,13 +99,14 @@ class HostedGenerator:
         `usage.seconds` starts when a slot is free and includes retries, but not the time waited under
         `patience_seconds`. Raises ProviderError.
         """
-        answer, seconds = await self._connection.post(PATH, self._body(prompt), optional=OPTIONAL)
+        choices = self._choices(prompt)
+        answer, seconds = await self._connection.post(PATH, self._body(prompt), optional=OPTIONAL, choices=choices)
         reader = ReplyReader(hold=True)
         reader.add(answer)
         if not reader.has_choice:
             raise self._connection.bad_response(f"it has no choices: {one_line(json.dumps(answer))}")
         _, reply = reader.finish()
-        return await self._generation(prompt, reply, seconds)
+        return await self._generation(prompt, reply, seconds, choices)
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[str | Generation]:
         """Yield pieces of text as they arrive, and at the end the generation (`seconds`: up to the last piece).
@@ -116,7 +118,8 @@ class HostedGenerator:
         """
         body = {**self._body(prompt), "stream_options": {"include_usage": True}}
         reader, start = ReplyReader(hold=self._may_be_unmarked or self._is_unmarked), time.perf_counter()
-        events = self._connection.stream(PATH, body, optional=OPTIONAL, begins=begins_reply)
+        choices = self._choices(prompt)
+        events = self._connection.stream(PATH, body, optional=OPTIONAL, choices=choices, begins=begins_reply)
         async with aclosing(events):
             async for event in events:
                 if piece := reader.add(event):
@@ -126,7 +129,7 @@ class HostedGenerator:
         if reply.finish is None:
             mark_output_received()
             raise self._connection.bad_response("the stream ended before the model finished", retryable=True)
-        generation = await self._generation(prompt, reply, seconds)
+        generation = await self._generation(prompt, reply, seconds, choices)
         if rest:
             yield rest
         yield generation
@@ -190,7 +193,14 @@ class HostedGenerator:
         limits = (self._max_output_tokens, prompt.sampling.max_output_tokens)
         return min((limit for limit in limits if limit is not None), default=None)
 
-    async def _generation(self, prompt: Prompt, reply: ChatReply, seconds: float) -> Generation:
+    @staticmethod
+    def _choices(prompt: Prompt) -> CallerChoices:
+        """Return the parameters that the caller chose."""
+        asked = prompt.sampling
+        given = {"temperature": asked.temperature, "max_tokens": asked.max_output_tokens}
+        return CallerChoices(frozenset(name for name, value in given.items() if value is not None))
+
+    async def _generation(self, prompt: Prompt, reply: ChatReply, seconds: float, choices: CallerChoices) -> Generation:
         """Turn a reply into a generation. Raises ProviderError if it is no whole answer."""
         if self._ends_in_thought(reply):
             reply = replace(reply, text="", reasoning=reply.text, unfinished=True)
@@ -222,15 +232,9 @@ class HostedGenerator:
             warnings=(
                 *self._warnings(tokens, reply),
                 *self._schema_warnings(prompt, reply, cut),
-                *self._sampling_warnings(prompt.sampling),
+                *(f"the server did not take this {name}" for name in sorted(choices.omitted)),
             ),
         )
-
-    def _sampling_warnings(self, asked: Sampling) -> tuple[str, ...]:
-        """Say what the caller asked for and the server refuses."""
-        refused = {name for name, instead in self._connection.refused.items() if instead is None}
-        given = {"temperature": asked.temperature is not None, "max_tokens": asked.max_output_tokens is not None}
-        return tuple(f"the server takes no {name}" for name, is_given in given.items() if is_given and name in refused)
 
     def _schema_warnings(self, prompt: Prompt, reply: ChatReply, cut: str | None) -> tuple[str, ...]:
         """Say whether the server held the reply to the schema of the prompt; a reply that was cut tells nothing."""

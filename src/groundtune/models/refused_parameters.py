@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from groundtune.models.server_errors import ServerError, is_overflow
@@ -11,6 +12,20 @@ Alternatives = Mapping[str, Sequence[str | None]]
 """Parameters that a server may refuse, each with the names to try instead, in order; None omits the parameter."""
 Refused = Mapping[str, str | None]
 """Parameters that a server refuses, with the name that it takes instead; None when it takes none."""
+
+
+@dataclass(slots=True)
+class CallerChoices:
+    """Parameters of one request whose values its caller chose: a refusal may be of the value, and is not remembered."""
+
+    names: frozenset[str] = frozenset()
+    omitted: set[str] = field(default_factory=set)
+    """Those that were omitted in the end; filled in by the request."""
+
+    def note_omitted(self, refused: Refused) -> None:
+        """Note which choices a request that succeeded left out."""
+        self.omitted = {name for name in self.names if refused.get(name, name) is None}
+
 
 REFUSALS = frozenset({400, 404, 405, 406, 415, 422, 501})
 """Statuses that may be about a parameter."""

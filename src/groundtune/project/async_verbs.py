@@ -17,6 +17,7 @@ from groundtune.build.resources import Resources
 from groundtune.build.task import score_names
 from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
+from groundtune.common.text import storable
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted
 from groundtune.corpus.report import DocumentsReport
@@ -218,7 +219,8 @@ class AsyncVerbs:
         generator = self.session.writer(model)
         if sampling not in (None, Sampling()) and not getattr(generator, "samples", False):
             raise UsageError(f"{generator.name} takes no temperature, no limit of output tokens and no stop texts")
-        prompt = Prompt(messages[-1].content, tuple(messages), sampling=sampling or Sampling())
+        sent = tuple(replace(message, content=storable(message.content)) for message in messages)
+        prompt = Prompt(sent[-1].content, sent, sampling=sampling or Sampling())
         return await generator.generate(prompt)
 
     @on_project_loop
@@ -765,8 +767,8 @@ def make_question(
     """Return the question of a user. Raises UsageError when it is empty."""
     if not text.strip():
         raise UsageError("the question is empty")
-    text = text.encode("utf-8", "replace").decode()  # command-line arguments may contain bytes that are not UTF-8
-    return Question(text.strip(), tuple(history), Scope(tuple(groups), dict(filters or {})), sampling or Sampling())
+    turns = tuple(replace(turn, content=storable(turn.content)) for turn in history)
+    return Question(storable(text).strip(), turns, Scope(tuple(groups), dict(filters or {})), sampling or Sampling())
 
 
 def require_sampling(approach: Approach, question: Question) -> None:

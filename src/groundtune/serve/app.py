@@ -76,7 +76,8 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
             CORSMiddleware,
             allow_origins=serve.origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After"],
         )
     hosts = allowed_hosts(serve, LOOPBACK_NAMES)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)

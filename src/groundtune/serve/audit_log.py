@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from groundtune.common.format_version import check_number
+from groundtune.common.text import storable
 from groundtune.errors import MissingError
 from groundtune.workspace import Workspace
 
@@ -150,11 +151,6 @@ class AuditLog:
             if version == 0:
                 database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
             yield database
-
-
-def storable(text: str) -> str:
-    """Return a text as SQLite can keep it: JSON may hold lone surrogates, which no encoding has."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _last(database: sqlite3.Connection) -> tuple[int, str]:

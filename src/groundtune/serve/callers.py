@@ -6,7 +6,6 @@ What does not prove itself is refused, never ignored: a wrong key, or the header
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -107,7 +106,7 @@ class Doors:
         origin = request.headers.get("origin")
         if request.method in SAFE_METHODS or origin is None or origin in self._origins:
             return
-        if urlsplit(origin).netloc != request.headers.get("host"):
+        if origin.partition("://")[2] != request.headers.get("host"):
             message = "this request comes from the page of another site; name it in [serve] origins to allow it"
             raise RequestRefusedError(ErrorReply(403, message, "permission_error", "other_origin"))
 
@@ -117,11 +116,7 @@ def _secret(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    try:
-        cookie: SimpleCookie = SimpleCookie(request.headers.get("cookie", ""))
-    except CookieError:
-        return None
-    return cookie[COOKIE].value if COOKIE in cookie else None
+    return request.cookies.get(COOKIE)
 
 
 def _no_key(secret: str | None) -> ErrorReply:

@@ -21,6 +21,7 @@ from groundtune.errors import (
     ProviderError,
     UsageError,
 )
+from groundtune.serve.security_headers import HEADERS
 
 RETRY_SECONDS = 5
 """`Retry-After` where nothing tells how long to wait."""
@@ -47,7 +48,8 @@ class ErrorReply:
 
     def response(self) -> Response:
         text = json.dumps(self.body)  # in ASCII, since a message may repeat what is no valid Unicode
-        return Response(text, self.status, headers=dict(self.headers), media_type="application/json")
+        headers = {**HEADERS, **self.headers}  # here too: the reply to what nobody foresaw passes no middleware
+        return Response(text, self.status, headers=headers, media_type="application/json")
 
 
 class RequestRefusedError(Exception):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from groundtune.serve.audit_log import storable
+from groundtune.common.text import storable
 from groundtune.serve.callers import From
 from groundtune.serve.serving import By
 from groundtune.workspace import Workspace

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from groundtune.common.text import storable
+
 SAMPLING = "the models of the project file decide it, as they were compared"
 TOOLS = "tools are not supported: answers come from the project's documents"
 FORMAT = "the task of the project decides the form of answers"
@@ -26,6 +28,8 @@ def only(*values: Any, why: str) -> AfterValidator:
 Temperature = Annotated[float, Field(ge=0, le=2)] | None
 MaxTokens = Annotated[int, Field(ge=1)] | None
 Stop = str | Annotated[list[str], Field(max_length=4)] | None
+Echoed = Annotated[str, AfterValidator(storable)]
+"""A text that the reply repeats."""
 Ignored = Any
 """A parameter that says something about the request, not about the answer: it is accepted and not used."""
 

@@ -22,6 +22,7 @@ from groundtune.serve.parameters import (
     SAMPLING,
     STATELESS,
     TOOLS,
+    Echoed,
     GroundtuneOptions,
     Ignored,
     MaxTokens,
@@ -57,10 +58,10 @@ class ResponseRequest(BaseModel):
 
     model: str
     input: str | list[InputItem]
-    instructions: str | None = None
+    instructions: Echoed | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[Echoed, Echoed] | None = None
     groundtune: GroundtuneOptions = GroundtuneOptions()
     temperature: Temperature = None
     max_output_tokens: MaxTokens = None
