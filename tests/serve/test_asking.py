@@ -1,10 +1,16 @@
 """The server's own form of answers and passages, its health, and its OpenAPI document."""
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
+from groundtune import Project
+from groundtune.serve.callers import ANONYMOUS
+from groundtune.serve.client import EventStream
+from groundtune.serve.serving import Asked, make_serving
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Running
 
 
@@ -86,3 +92,35 @@ def test_bodies_are_limited(quotes: Running) -> None:
         headers = {"content-type": "application/json"}
         reply = HTTP.post(f"{quotes.url}/api/ask", content=body, headers=headers)
         assert reply.status_code == 413
+
+
+async def test_waiting_for_a_turn_has_a_time_limit(quotes: Running) -> None:
+    settings = quotes.project.config.serve.model_copy(update={"running": 1, "seconds": 0.1})
+    project = Project.open(quotes.project.root)
+    project.config = project.config.model_copy(update={"serve": settings})
+    serving = make_serving(project)
+    async with serving._slot():
+        with pytest.raises(TimeoutError):
+            async with serving.turn():
+                pass
+        with pytest.raises(TimeoutError):
+            await anext(serving._timed(Asked(QUESTION), ANONYMOUS))
+    await serving.close()
+
+
+async def test_a_client_that_does_not_read_is_left() -> None:
+    closed = []
+
+    async def events() -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "x"
+        finally:
+            closed.append(True)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    await EventStream(events(), seconds=0.05).stream_response(send)
+    assert closed

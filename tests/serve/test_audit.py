@@ -3,19 +3,22 @@
 import json
 import sqlite3
 import time
+from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundtune import MissingError
+from groundtune import MissingError, Project, ProviderError
 from groundtune.cli import main
 from groundtune.serve.audit_log import AuditLog
+from groundtune.types import AnswerEvent, Reset, TextDelta
 from groundtune.workspace import Workspace
-from tests.serve.conftest import ANSWER, QUESTION, Running, Serve, script
+from tests.serve.conftest import ANSWER, FIRST, HTTP, QUESTION, Running, Serve, script
 
 
 def log_of(folder: Path, records: int = 5, *, days_old: int = 0) -> AuditLog:
@@ -85,6 +88,8 @@ BREAKS = {
     ),
     "removed": ("DELETE FROM records WHERE number = 2", "record 2 is missing"),
     "text": ("UPDATE texts SET text = '43' WHERE number = 4 AND name = 'answer'", "'answer' of record 4 was changed"),
+    "answer": ("UPDATE records SET answer = 'x' WHERE number = 2", "record 2 was changed"),
+    "time": ("UPDATE records SET time = '1970' WHERE number = 2", "record 2 was changed"),
     "first": ("DELETE FROM records WHERE number = 1", "record 1 is missing"),
 }
 
@@ -131,6 +136,36 @@ def test_old_records_expire_and_the_chain_goes_on(tmp_path: Path) -> None:
     log.append({"id": "new", "time": later.isoformat()}, {})
     assert [entry.number for entry in log.entries()] == [8]
     assert log.verify().problem is None
+
+
+def test_records_that_seem_expired_are_told(tmp_path: Path) -> None:
+    log = log_of(tmp_path)
+    head = log.verify().head
+    run_sql(tmp_path, "INSERT INTO expired SELECT number, digest FROM records WHERE number = 2")
+    run_sql(tmp_path, "DELETE FROM records WHERE number <= 2")
+    assert (log.verify(head=head).problem, log.verify().expired) == (None, 2)
+    assert "records 1 to 2 are missing" in str(log.verify(expires=False).problem)
+    assert "have expired" in str(log.verify(head="0" * 64).problem)
+
+
+def test_text_that_was_taken_back_is_recorded_when_no_answer_follows(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any, **__: Any) -> AsyncIterator[AnswerEvent]:
+        yield TextDelta(FIRST)
+        yield Reset()
+        raise ProviderError("no server answers", kind="no_server")
+
+    server = serve()
+    monkeypatch.setattr(Project, "astream", fails)
+    text = HTTP.post(f"{server.url}/api/ask", json={"question": QUESTION}).text
+    assert "event: reset" in text
+    assert "event: error" in text
+    log, end = AuditLog(server.project.workspace), time.monotonic() + 60
+    while not (entries := list(log.entries())):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert entries[0].texts["answer"] == FIRST
 
 
 @settings(max_examples=4)

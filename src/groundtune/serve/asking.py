@@ -65,7 +65,7 @@ async def ask(body: Question, request: Request, serving: By, caller: From) -> Re
         base = base_url(request, project.config.serve.public_url)
     history = tuple(Message(turn.role, turn.content) for turn in body.history)
     events = await serving.begun(request, Asked(body.question, approach, history, body.filters), caller)
-    return EventStream(_stream(events, base))
+    return EventStream(_stream(events, base), seconds=serving.seconds)
 
 
 @router.post("/api/search")

@@ -55,6 +55,8 @@ class AuditCheck:
     """Digest of the last record. Noted elsewhere, it proves later that nothing was cut off the end."""
     problem: str | None = None
     """The first mistake; None when the chain is whole."""
+    expired: int = 0
+    """How many records before the first one were deleted for their age, as the log says."""
 
 
 class AuditLog:
@@ -120,26 +122,37 @@ class AuditLog:
                 kept = dict(database.execute(texts, (number,)).fetchall())
                 yield AuditEntry(number, json.loads(record), kept, digest)
 
-    def verify(self, *, head: str | None = None) -> AuditCheck:
-        """Check the chain, and the texts that are left. head: a digest noted earlier, which must be in it."""
+    def verify(self, *, head: str | None = None, expires: bool = True) -> AuditCheck:
+        """Check the chain, and the texts that are left.
+
+        head: a digest noted earlier, which must be in the chain: that of a record that is left, or of the last one that
+        expired. expires: whether old records are deleted; where not, none may be missing.
+        """
         if not self._path.exists():
             problem = None if head is None else "there are no records"
             return AuditCheck(0, BEGINNING, problem)
         with self._connection() as database:
             number, digest = _anchor(database)
+            expired = number
+            if expired and not expires:
+                problem = f"records 1 to {expired:,} are missing, though [serve] audit_days is not set"
+                return AuditCheck(0, digest, problem, expired)
             seen, count = {digest}, 0
-            for row, line, stated in database.execute("SELECT number, record, digest FROM records ORDER BY number"):
+            columns = "number, answer, time, record, digest"
+            for row, answer, moment, line, stated in database.execute(f"SELECT {columns} FROM records ORDER BY number"):
                 count += 1
                 if row != number + 1:
-                    return AuditCheck(count, digest, f"record {number + 1:,} is missing")
-                if _digest(digest, line) != stated or json.loads(line).get("number") != row:
-                    return AuditCheck(count, digest, f"record {row:,} was changed, or a record before it")
+                    return AuditCheck(count, digest, f"record {number + 1:,} is missing", expired)
+                if _digest(digest, line) != stated or not _is_of(json.loads(line), row, answer, moment):
+                    return AuditCheck(count, digest, f"record {row:,} was changed, or a record before it", expired)
                 if name := _changed_text(database, row, json.loads(line)["texts"]):
-                    return AuditCheck(count, digest, f"the text {name!r} of record {row:,} was changed")
+                    return AuditCheck(count, digest, f"the text {name!r} of record {row:,} was changed", expired)
                 number, digest = row, stated
                 seen.add(digest)
-        missing = head is not None and head not in seen
-        return AuditCheck(count, digest, "the digest noted earlier is not in the chain" if missing else None)
+        if head is None or head in seen:
+            return AuditCheck(count, digest, None, expired)
+        more = ", unless its record is among those that have expired" if expired else ""
+        return AuditCheck(count, digest, f"the digest noted earlier is not in the chain{more}", expired)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -163,6 +176,11 @@ def _anchor(database: sqlite3.Connection) -> tuple[int, str]:
     """Return number and digest of what the first record follows."""
     found: tuple[int, str] | None = database.execute("SELECT number, digest FROM expired").fetchone()
     return found or (0, BEGINNING)
+
+
+def _is_of(record: Mapping[str, Any], number: int, answer: str, moment: str) -> bool:
+    """Whether a record belongs to the columns beside it, by which it is found and expires."""
+    return (record.get("number"), record.get("id"), record.get("time")) == (number, answer, moment)
 
 
 def _changed_text(database: sqlite3.Connection, number: int, digests: Mapping[str, str]) -> str | None:

@@ -119,10 +119,12 @@ async def complete_chat(body: ChatRequest, request: Request, serving: By, caller
     if task := task_of(request):
         messages = (*history, Message("user", text))
         answer = await unless_client_leaves(request, answer_task(serving, task, messages, body.sampling))
-        return EventStream(_stream(reply, _events(answer))) if body.stream else JSONResponse(reply.whole(answer))
+        if body.stream:
+            return EventStream(_stream(reply, _events(answer)), seconds=serving.seconds)
+        return JSONResponse(reply.whole(answer))
     asked = Asked(text, approach, history, body.groundtune.filters, body.sampling)
     if body.stream:
-        return EventStream(_stream(reply, await serving.begun(request, asked, caller)))
+        return EventStream(_stream(reply, await serving.begun(request, asked, caller)), seconds=serving.seconds)
     answer = await unless_client_leaves(request, serving.answer(asked, caller))
     return JSONResponse(reply.whole(answer))
 

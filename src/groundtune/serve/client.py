@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from groundtune.serve.errors import ClientLeftError
 T = TypeVar("T")
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Headers of a stream: proxies must neither keep nor collect it."""
+
+log = logging.getLogger(__name__)
 
 
 async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -39,17 +42,25 @@ async def _leaves(request: Request) -> None:
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events. When the client leaves, the generator is closed, and with it the work behind it."""
+    """Server-sent events. When the client leaves, the generator is closed, and with it the work behind it.
+
+    A client that has not read all of them after so many `seconds` counts as one that has left.
+    """
 
     media_type = "text/event-stream"
     body_iterator: AsyncGenerator[str, None]
 
-    def __init__(self, events: AsyncGenerator[str, None]) -> None:
+    def __init__(self, events: AsyncGenerator[str, None], *, seconds: float) -> None:
         super().__init__(events, headers=HEADERS)
+        self._seconds = seconds
 
     async def stream_response(self, send: Send) -> None:
         async with aclosing(self.body_iterator):
-            await super().stream_response(send)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await super().stream_response(send)
+            except TimeoutError:
+                log.warning("a client did not read its answer within [serve] seconds")
 
 
 def event_line(data: Any, *, name: str | None = None) -> str:

@@ -104,7 +104,7 @@ async def create_response(body: ResponseRequest, request: Request, serving: By, 
     asked = Asked(text, approach, history, body.groundtune.filters, sampling)
     reply = _Reply(body, base)
     if body.stream:
-        return EventStream(_stream(reply, await serving.begun(request, asked, caller)))
+        return EventStream(_stream(reply, await serving.begun(request, asked, caller)), seconds=serving.seconds)
     answer = await unless_client_leaves(request, serving.answer(asked, caller))
     return JSONResponse(reply.finished(answer))
 

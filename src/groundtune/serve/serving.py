@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.live_project import LiveProject
-from groundtune.types import Answer, AnswerEvent, Done, Generation, Message, Reset, Sampling, TextDelta
+from groundtune.types import Answer, AnswerEvent, Done, Generation, Message, Sampling, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,21 @@ class Serving:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Project]:
-        """Use the project when it is the request's turn. Raises RequestRefusedError when too many wait."""
+        """Use the project when it is the request's turn. Raises RequestRefusedError when too many wait, TimeoutError.
+
+        The time limit holds for the wait and the work together.
+        """
+        async with asyncio.timeout(self.seconds), self._slot() as project:
+            yield project
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[Project]:
         async with self._admission.slot(), self.live.lease() as project:
             yield project
 
     async def answer(self, asked: Asked, caller: Caller) -> Answer:
         """Return the whole answer. Raises TimeoutError, and what `Project.aask` raises."""
-        async with asyncio.timeout(self._seconds), self.turn() as project:
+        async with self.turn() as project:
             answer = await project.aask(
                 asked.text,
                 approach=asked.approach,
@@ -66,7 +74,7 @@ class Serving:
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Generation:
         """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
-        async with asyncio.timeout(self._seconds), self.turn() as project:
+        async with self.turn() as project:
             return await project.acomplete(messages, sampling=sampling)
 
     async def begun(self, request: Request, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
@@ -92,7 +100,7 @@ class Serving:
                     match event:
                         case TextDelta():
                             sent += event.text
-                        case Reset() | Done():  # a completed answer is recorded by now
+                        case Done():  # the answer is recorded by now; what was taken back without one was still shown
                             sent = ""
                     yield event
         except BaseException as error:
@@ -103,8 +111,10 @@ class Serving:
 
     async def _timed(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events within the time limit, which holds for each wait: a timeout belongs to one task alone."""
-        end = asyncio.get_running_loop().time() + self._seconds
-        async with self.turn() as project:
+        end = asyncio.get_running_loop().time() + self.seconds
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout_at(end):
+                project = await stack.enter_async_context(self._slot())
             stream = project.astream(
                 asked.text,
                 approach=asked.approach,
@@ -124,7 +134,8 @@ class Serving:
                     yield event
 
     @property
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
+        """The most that a request may take."""
         return self.live.project.config.serve.seconds
 
 

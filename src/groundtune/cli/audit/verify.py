@@ -30,12 +30,15 @@ def run(
     from groundtune.serve.audit_log import AuditLog
 
     with Project.open(folder) as project:
-        check = AuditLog(project.workspace).verify(head=head)
+        expires = project.config.serve.audit_days is not None
+        check = AuditLog(project.workspace).verify(head=head, expires=expires)
     if json:
         output.print_json(check)
     elif check.problem:
         output.print_line(f"the audit log is broken: {check.problem}", style="bold")
     else:
         output.print_line(f"{check.records:,} records, none changed")
+        if check.expired:
+            output.print_line(f"records 1 to {check.expired:,} have expired")
         output.print_line(f"head {check.head}")
     return BROKEN if check.problem else 0
