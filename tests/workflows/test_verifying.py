@@ -103,6 +103,13 @@ def test_what_is_stale_is_named_with_what_refreshes_it(compared: Project, capsys
     assert "what it rests on has changed" in capsys.readouterr().out
 
 
+def test_a_verdict_by_another_score_holds_by_that_score(compared: Project) -> None:
+    assert compared.report(primary="f1").verdict != compared.report().verdict
+    compared.report(primary="f1")
+    found = compared.verify()
+    assert found.holds, str(found)
+
+
 def test_a_comparison_refreshes_all_of_it(compared: Project) -> None:
     append(compared.root / "locks.md", "\nA chain costs 20 euros.\n")
     compared.ingest()

@@ -94,8 +94,8 @@ async def verify(choosing: Choosing, run: str | None = None) -> Verification:
     if not path.exists():
         raise MissingError(f"no verdict was recorded for {folder.name}", hint=REBUILD)
     record = check_version(read_json(path), path=path, supported=FORMAT, rebuild=REBUILD)
-    report = evaluate_run(read_run(folder))
     evidence = record["evidence"]
+    report = evaluate_run(read_run(folder), primary=evidence["primary"])
     stale = []
     if digest_file(report.run.file) != evidence["digests"]["matrix"]:
         stale.append(_stale("matrix", "the matrix of the run has changed"))
