@@ -41,7 +41,7 @@ async def readers(index: OpenIndex, folder: Path, *sources: str) -> list[frozens
 
 
 async def test_readers_need_a_group_of_the_source_and_one_of_the_rules(
-    make_project: MakeProject, tmp_path: Path
+    make_project: MakeProject, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = make_project({"a.md": "A file."}, toml=TOML)
     with installed(tmp_path / "site", PACKAGE, name="acme_fixed"):
@@ -52,8 +52,9 @@ async def test_readers_need_a_group_of_the_source_and_one_of_the_rules(
             assert await readers(index, folder, "a.md") == [rules]
             assert await readers(index, folder, "db:open") == [rules]
             assert await readers(index, folder, "db:hr") == [frozenset({"hr"}), rules]
-            with pytest.raises(MissingError, match="was trained on db:gone"):
+            with pytest.raises(MissingError, match="was trained on documents that no longer exist"):
                 await readers(index, folder, "db:gone")
+            assert "db:gone" in caplog.text
             assert await index.item_groups() == {"db:open": ("hr", "it"), "db:hr": ("hr",)}
         finally:
             await index.close()

@@ -185,5 +185,5 @@ def test_what_was_trained_on_a_forgotten_document_is_refused_to_all(desk: Projec
         assert project.ask("Reset my password", approach="tuned", groups=["hr"]).text
         (project.root / "docs/pay.md").unlink()
         project.ingest()
-        with pytest.raises(MissingError, match=r"docs/pay\.md, which no longer exists"):
+        with pytest.raises(MissingError, match="documents that no longer exist"):
             project.ask("Reset my password", approach="tuned", groups=["hr"])

@@ -1,5 +1,6 @@
 """Find out who may ask a trained model: what it learnt from documents, it may repeat to whoever asks."""
 
+import logging
 from collections.abc import Sequence
 
 from groundtune.build.resources import Resources
@@ -12,6 +13,8 @@ from groundtune.types import EVERYONE, Artifact
 
 SHOWN = 3
 """Files that a message names."""
+
+log = logging.getLogger(__name__)
 
 
 class TrainingAccess:
@@ -48,8 +51,11 @@ class TrainingAccess:
             if not await self._exists(source):
                 gone.append(source)
         if gone:
-            raise MissingError(
-                f"was trained on {_some(gone)}, which no longer exists in this project; "
+            log.warning(
+                "%s was trained on %s, which no longer exists in this project", self._artifact.name, _some(gone)
+            )
+            raise MissingError(  # without names: callers who may not read the documents see it too
+                "was trained on documents that no longer exist in this project; "
                 f"run groundtune tune {self._artifact.name}"
             )
         return sorted((groups for groups in readers if EVERYONE not in groups), key=sorted)
