@@ -13,7 +13,7 @@ from groundtune.common.support import is_cited, sentence_supports
 from groundtune.measure.trainings import TrainingSpread
 from groundtune.stats.anytime import anytime_differences, anytime_means
 from groundtune.stats.intervals import Sample, bootstrap_means
-from groundtune.stats.significance import PairedSample, holm, paired_differences
+from groundtune.stats.significance import PairedDifference, PairedSample, holm, paired_differences
 from groundtune.stats.trainings import widened_difference, widened_interval
 from groundtune.types import ApproachSummary, Difference, Example, Interval, Result
 
@@ -110,19 +110,25 @@ def differences(
     still_apart = math.comb(len(scores), 2) - len(pairs) if anytime else 0
     adjusted = holm([*(comparison.p for comparison in comparisons), *[1.0] * still_apart])[: len(pairs)]
     return [
-        Difference(
-            *pair_names,
-            difference=comparison.difference,
-            low=comparison.low,
-            high=comparison.high,
-            p=comparison.p,
-            p_adjusted=p,
-            n=comparison.n,
-            detectable=comparison.detectable,
-            needed=comparison.needed,
-        )
+        difference_of(*pair_names, comparison, p_adjusted=p)
         for pair_names, comparison, p in zip(names, comparisons, adjusted, strict=True)
     ]
+
+
+def difference_of(a: str, b: str, found: PairedDifference, *, p_adjusted: float) -> Difference:
+    """Name the two whose scores were compared."""
+    return Difference(
+        a,
+        b,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        p_adjusted=p_adjusted,
+        n=found.n,
+        detectable=found.detectable,
+        needed=found.needed,
+    )
 
 
 def tag_table(

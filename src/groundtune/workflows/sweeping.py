@@ -24,13 +24,14 @@ from groundtune.dataset.reviewing import unreviewed_sentence
 from groundtune.errors import GroundtuneError, UsageError
 from groundtune.ingest.shared_reading import SharedReading
 from groundtune.ingest.shared_vectors import SharedVectors
+from groundtune.measure.approach_summaries import difference_of
 from groundtune.measure.shown_evidence import ShownEvidence, find_shown
 from groundtune.protocols import Embedder, VectorCache
 from groundtune.retrieve.fusion import DEFAULT_DENSE_WEIGHT
 from groundtune.stats.intervals import Sample, bootstrap_means
 from groundtune.stats.ranking_metrics import ndcg_of_ranks
 from groundtune.stats.significance import PairedSample, holm, paired_differences
-from groundtune.types import Difference, Document, Example, Hit, Question, Scope
+from groundtune.types import Document, Example, Hit, Question, Scope
 from groundtune.workflows.evaluating import WEIGHTS, evaluate
 from groundtune.workflows.ingesting import ingest
 from groundtune.workflows.sweep_candidates import PRESENT, Candidate, list_candidates
@@ -411,18 +412,7 @@ def _compared(
     )
     adjusted = holm([one.p for one in tested])
     differences = {
-        pair: Difference(
-            a=settings[pair[0]].name,
-            b="present",
-            difference=one.difference,
-            low=one.low,
-            high=one.high,
-            p=one.p,
-            p_adjusted=p,
-            n=one.n,
-            detectable=one.detectable,
-            needed=one.needed,
-        )
+        pair: difference_of(settings[pair[0]].name, "present", one, p_adjusted=p)
         for pair, one, p in zip(pairs, tested, adjusted, strict=True)
     }
     trials = []
