@@ -21,7 +21,7 @@ LAYERS = (
     {"languages"},
     {"common", "extensions", "protocols", "testing", "workspace"},
     {"config", "stats"},
-    {"citations", "dataset", "ingest", "models", "retrieve"},
+    {"citations", "dataset", "ingest", "models", "records", "retrieve"},
     {"approaches", "corpus", "measure", "tune"},
     {"advice", "decide", "drafting", "report"},
     {"build"},

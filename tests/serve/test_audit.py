@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from groundtune import MissingError, Project, ProviderError
 from groundtune.cli import main
-from groundtune.serve.audit_log import AuditLog
+from groundtune.records.audit_log import AuditLog
 from groundtune.types import AnswerEvent, Reset, TextDelta
 from groundtune.workspace import Workspace
 from tests.serve.conftest import ANSWER, FIRST, HTTP, QUESTION, Running, Serve, script

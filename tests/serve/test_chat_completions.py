@@ -6,7 +6,7 @@ import pytest
 from openai import APIError, APIStatusError, BadRequestError, InternalServerError, NotFoundError
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from groundtune.serve.audit_log import AuditLog
+from groundtune.records.audit_log import AuditLog
 from tests.serve.conftest import ANSWER, FIRST, QUESTION, SECOND, Running, Serve, script
 
 

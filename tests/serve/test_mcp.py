@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from groundtune import Project
 from groundtune.cli import main
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.audit_log import AuditLog
+from groundtune.records.audit_log import AuditLog
 from groundtune.serve.keys import KeyFile
 from groundtune.testing.scripted_server import ScriptedServer
 from groundtune.workspace import Workspace

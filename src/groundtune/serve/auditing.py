@@ -11,7 +11,7 @@ from uuid import uuid4
 from groundtune.common.files import digest_text
 from groundtune.config.serve_table import ServeConfig
 from groundtune.project import Project
-from groundtune.serve.audit_log import AuditLog
+from groundtune.records.audit_log import AuditLog
 from groundtune.serve.callers import Caller
 from groundtune.types import Answer
 

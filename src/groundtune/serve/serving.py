@@ -10,8 +10,8 @@ from fastapi import Depends, Request
 
 from groundtune.errors import GroundtuneError
 from groundtune.project import Project
+from groundtune.records.audit_log import AuditLog
 from groundtune.serve.admission import Admission
-from groundtune.serve.audit_log import AuditLog
 from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves

@@ -11,7 +11,7 @@ from groundtune.cli.options import Json, ProjectFolder
 def run(*, folder: ProjectFolder = Path(), json: Json = False) -> None:
     """Print all records with their texts, oldest first: one JSON object a line, or with --json one for all."""
     from groundtune.project import Project
-    from groundtune.serve.audit_log import AuditLog
+    from groundtune.records.audit_log import AuditLog
 
     with Project.open(folder) as project:
         entries = AuditLog(project.workspace).entries()

@@ -18,7 +18,7 @@ def run(
 ) -> None:
     """Show who asked what and when, what was answered by which approach, and from which passages."""
     from groundtune.project import Project
-    from groundtune.serve.audit_log import AuditLog
+    from groundtune.records.audit_log import AuditLog
 
     with Project.open(folder) as project:
         entry = AuditLog(project.workspace).find(answer)

@@ -27,7 +27,7 @@ def run(
     the end meanwhile.
     """
     from groundtune.project import Project
-    from groundtune.serve.audit_log import AuditLog
+    from groundtune.records.audit_log import AuditLog
 
     with Project.open(folder) as project:
         expires = project.config.serve.audit_days is not None

@@ -1,0 +1,77 @@
+"""Keep what people think of served answers, in `.groundtune/feedback.sqlite`. Changes no answer."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from groundtune.common.format_version import check_number
+from groundtune.common.text import storable
+from groundtune.workspace import Workspace
+
+FORMAT_VERSION = 1
+BUSY_SECONDS = 10.0
+TABLE = """
+CREATE TABLE IF NOT EXISTS feedback (
+    id INTEGER PRIMARY KEY,
+    time TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    rating TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    caller TEXT NOT NULL
+)
+"""
+Rating = Literal["up", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRow:
+    """What somebody thinks of an answer. The latest of a caller counts."""
+
+    number: int
+    """Rows are numbered in the order in which they were kept."""
+    time: str
+    answer: str
+    rating: Rating
+    comment: str
+    caller: str
+
+
+class FeedbackLog:
+    """The feedback of a project. Several processes may append at once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._path = workspace.folder / "feedback.sqlite"
+
+    def append(self, answer: str, rating: Rating, *, comment: str, caller: str) -> None:
+        """Add a row; it is on disk when this returns."""
+        self._workspace.create()
+        row = (_now(), answer, rating, storable(comment), caller)
+        with self._connection() as database, database:
+            database.execute("INSERT INTO feedback (time, answer, rating, comment, caller) VALUES (?, ?, ?, ?, ?)", row)
+
+    def rows(self, *, after: int = 0, answer: str | None = None) -> Iterator[FeedbackRow]:
+        """Yield the rows beyond a number, oldest first; with `answer` those about one answer."""
+        if not self._path.exists():
+            return
+        query = "SELECT id, time, answer, rating, comment, caller FROM feedback WHERE id > ? AND ? IN (answer, '')"
+        with self._connection() as database:
+            for row in database.execute(f"{query} ORDER BY id", (after, answer or "")):
+                yield FeedbackRow(*row)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database:
+            database.execute("PRAGMA synchronous = FULL")
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="move it away")
+            if version == 0:
+                database.executescript(f"{TABLE}; PRAGMA user_version = {FORMAT_VERSION};")
+            yield database
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
