@@ -9,7 +9,7 @@ from typing import Any, get_args
 from uuid import uuid4
 
 from groundtune.errors import UsageError
-from groundtune.types import Answer, Question, Status, Usage
+from groundtune.types import Answer, Hit, Question, Status, Usage
 
 
 async def request_answer(approach: Any, question: Question) -> Answer:
@@ -76,3 +76,12 @@ def total_usage(usages: Sequence[Usage]) -> Usage:
         return None if None in values else sum(values)
 
     return Usage(**{field.name: add(field.name) for field in fields(Usage)})
+
+
+def retrieval_scores(hits: Sequence[Hit]) -> tuple[float | None, float | None]:
+    """Return the score of the best passage, and its distance to the second; None where there is no score."""
+    scored = [hit for hit in hits[:2] if hit.stages or hit.score]  # a passage that was not searched for has neither
+    if not scored:
+        return None, None
+    comparable = len(scored) == 2 and ("reranked" in scored[0].stages) == ("reranked" in scored[1].stages)
+    return scored[0].score, scored[0].score - scored[1].score if comparable else None

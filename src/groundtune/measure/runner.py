@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-from groundtune.common.answers import request_answer
+from groundtune.common.answers import request_answer, retrieval_scores
 from groundtune.common.conversations import question_of, transcript
 from groundtune.common.event_loop import run_workers
 from groundtune.common.files import read_json_lines
@@ -26,7 +26,7 @@ from groundtune.measure.results import RESULTS, Cell, cell_key, iter_results, re
 from groundtune.measure.retrieval_quality import LocatedEvidence
 from groundtune.measure.scoring import Scorer, ScorerError
 from groundtune.protocols import Approach
-from groundtune.types import Answer, Example, Failure, Hit, Question, Result, Usage
+from groundtune.types import Answer, Example, Failure, Question, Result, Usage
 
 PASSAGES = "passages.jsonl"
 JUDGEMENTS = "judgements.jsonl"
@@ -212,7 +212,7 @@ async def _fill(
         raise
     except Exception as error:  # noqa: BLE001  a failure becomes a row, not a crash
         return _failed(approach, example, error, time.perf_counter() - start), None
-    best_score, margin = _retrieval_signals(answer.hits)
+    best_score, margin = retrieval_scores(answer.hits)
     result = Result(
         example.id,
         approach.name,
@@ -237,15 +237,6 @@ async def _fill(
     if judge:
         result = await _judged(result, answer, example, judge, notes)
     return result, answer
-
-
-def _retrieval_signals(hits: Sequence[Hit]) -> tuple[float | None, float | None]:
-    """Return the score of the best passage, and its distance to the second; None where there is no score."""
-    scored = [hit for hit in hits[:2] if hit.stages or hit.score]  # a passage that was not searched for has neither
-    if not scored:
-        return None, None
-    comparable = len(scored) == 2 and ("reranked" in scored[0].stages) == ("reranked" in scored[1].stages)
-    return scored[0].score, scored[0].score - scored[1].score if comparable else None
 
 
 async def _judged(result: Result, answer: Answer, example: Example, judge: JudgeCall, notes: "_Notes") -> Result:

@@ -111,14 +111,15 @@ class AuditLog:
             raise MissingError(f"{what} {answer!r}", hint="groundtune audit export lists all")
         return found[0]
 
-    def entries(self, answer: str = "") -> Iterator[AuditEntry]:
-        """Yield all records, oldest first, or those of the answers whose id begins like this."""
+    def entries(self, answer: str = "", *, since: str = "") -> Iterator[AuditEntry]:
+        """Yield all records, oldest first, or those of the answers whose id begins like this. since: ISO 8601, UTC."""
         if not self._path.exists():
             return
         with self._connection() as database:
             texts = "SELECT name, text FROM texts WHERE number = ?"
-            query = "SELECT number, record, digest FROM records WHERE substr(answer, 1, ?) = ? ORDER BY number"
-            for number, record, digest in database.execute(query, (len(answer), answer)):
+            wanted = "substr(answer, 1, ?) = ? AND time >= ?"
+            query = f"SELECT number, record, digest FROM records WHERE {wanted} ORDER BY number"
+            for number, record, digest in database.execute(query, (len(answer), answer, since)):
                 kept = dict(database.execute(texts, (number,)).fetchall())
                 yield AuditEntry(number, json.loads(record), kept, digest)
 

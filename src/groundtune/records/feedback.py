@@ -62,6 +62,11 @@ class FeedbackLog:
             for row in database.execute(f"{query} ORDER BY id", (after, answer or "")):
                 yield FeedbackRow(*row)
 
+    def latest(self) -> list[FeedbackRow]:
+        """Return the latest row of each caller about each answer, oldest first."""
+        rows = {(row.answer, row.caller): row for row in self.rows()}
+        return sorted(rows.values(), key=lambda row: row.number)
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
+from groundtune.common.answers import retrieval_scores
 from groundtune.common.files import digest_text
 from groundtune.config.serve_table import ServeConfig
 from groundtune.project import Project
@@ -45,6 +46,8 @@ class Auditor:
             "passages": [{"id": hit.passage.id, "text": digest_text(hit.passage.text)} for hit in answer.hits],
             "citations": [_citation(asdict(citation)) for citation in answer.citations],
             "confidence": answer.confidence,
+            "best_score": retrieval_scores(answer.hits)[0],
+            "steps": dict(answer.steps),
             "cut": answer.cut,
             "warnings": len(answer.warnings),
             "usage": asdict(answer.usage),
