@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ParseError,
         Problem,
         ProviderError,
+        QuestionError,
         UsageError,
     )
     from groundtune.extensions import Extensions
@@ -121,7 +122,7 @@ _MODULES = {
     "decide.routing": "CostQualityPoint Routing",
     "errors": (
         "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
-        "JudgeError MissingError ParseError Problem ProviderError UsageError"
+        "JudgeError MissingError ParseError Problem ProviderError QuestionError UsageError"
     ),
     "note": "Note",
     "extensions": "Extensions",
@@ -231,6 +232,7 @@ __all__ = [
     "Prompt",
     "ProviderError",
     "Question",
+    "QuestionError",
     "Remedy",
     "Report",
     "Reranker",

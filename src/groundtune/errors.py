@@ -2,6 +2,7 @@
 
 GroundtuneError            1  the command ran, and its outcome is negative
 ├── UsageError             2  an invalid call or flag
+│   └── QuestionError      2  a question cannot be answered as it was asked; names no file and no address
 ├── ConfigError            2  groundtune.toml or an examples file is wrong; carries every problem at once
 ├── MissingError           3  something is missing: index, extra, key, file
 │   ├── IndexMismatchError 3  the index was built with a different configuration
@@ -53,6 +54,10 @@ class GroundtuneError(Exception):
 
 class UsageError(GroundtuneError):
     exit_code = 2
+
+
+class QuestionError(UsageError):
+    """Whoever asks can mend it, and may be anybody: the message names no file of this machine and no address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from groundtune import Project
 from groundtune.config import PROJECT_FILE
 from groundtune.models.local_embedder import BundledEmbedder
@@ -38,14 +40,21 @@ def test_a_broken_project_file_changes_nothing_and_is_told(serve: Serve) -> None
     assert approach_of(server) == "quote-hybrid"
     ready = HTTP.get(f"{server.url}/readyz")
     assert ready.status_code == 200
-    assert "task" in ready.json()["project_file"]
+    assert "mistake" in ready.json()["project_file"]
     edit(server.project.root, 'task = "sing"', "")
     assert "project_file" not in HTTP.get(f"{server.url}/readyz").json()
 
 
-def test_a_project_without_index_is_not_ready(serve: Serve) -> None:
+def test_a_project_without_index_is_not_ready(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     server = serve()
     (server.project.workspace.index / "manifest.json").unlink()
     ready = HTTP.get(f"{server.url}/readyz")
     assert ready.status_code == 503
-    assert "ingest" in ready.json()["reason"]
+    assert "log" in ready.json()["reason"]
+    HTTP.get(f"{server.url}/readyz")
+    assert ["ingest" in record.message for record in caplog.records if "not ready" in record.message] == [True]
+
+
+def test_a_pinned_model_that_is_gone_is_not_ready(serve: Serve) -> None:
+    server = serve('[answers]\napproach = "tuned@letters-1"\n[tune.letters]\nkind = "lora"\nbase = "smollm2-135m"\n')
+    assert HTTP.get(f"{server.url}/readyz").status_code == 503

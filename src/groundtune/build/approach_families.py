@@ -1,5 +1,6 @@
 """Build the approaches of a project, one function per family. Each notes why an approach cannot run."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -335,7 +336,7 @@ async def _add_artifact(
             raise MissingError(f"{reason}; run groundtune tune {name}")
         access = TrainingAccess(config, resources, artifact)
         await access.readers()
-        verify_artifact(models / artifact.id, artifact)
+        await asyncio.to_thread(verify_artifact, models / artifact.id, artifact)
         if artifact.id not in building.tuned_generators:
             building.tuned_generators[artifact.id] = training_kind(artifact.kind).load(
                 config, artifact, models / artifact.id, patience_seconds=resources.rate_limit_wait_seconds

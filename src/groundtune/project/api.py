@@ -152,8 +152,8 @@ class Project(AsyncVerbs):
         approach: a name that `compare` knows, or an object of your own; None: the project's choice. groups: access
         groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first.
         sampling: what is asked of the model beyond its settings; None: nothing. Raises ProviderError when a remote
-        model fails, AccessError when the user may not read what a model was trained on, UsageError when the approach
-        cannot honour `sampling`.
+        model fails, AccessError when the user may not read what a model was trained on, QuestionError when the question
+        is empty or the approach cannot honour `sampling`.
         """
         return self.loop.run(
             self.aask(text, approach=approach, groups=groups, filters=filters, history=history, sampling=sampling)
@@ -183,8 +183,8 @@ class Project(AsyncVerbs):
     ) -> Generation:
         """Return what a model writes to these messages as they are: without documents, instructions and checks.
 
-        model: the name of a table under [models]. sampling: as in `ask`. Raises UsageError when that model only quotes,
-        or cannot honour `sampling`, ProviderError when a remote model fails.
+        model: the name of a table under [models]. sampling: as in `ask`. Raises QuestionError when that model only
+        quotes, or cannot honour `sampling`, ProviderError when a remote model fails.
         """
         return self.loop.run(self.acomplete(messages, model=model, sampling=sampling))
 
@@ -439,6 +439,13 @@ class Project(AsyncVerbs):
         Approaches of packages are not built for this; the first question shows whether they can run.
         """
         return self.loop.run(self.aapproaches())
+
+    def require(self, approach: str | Approach | None = None) -> None:
+        """Do nothing when an approach can be asked now. Raises what `ask` would raise before it asks anything.
+
+        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it.
+        """
+        return self.loop.run(self.arequire(approach))
 
     def use(self, approach: str) -> choosing.Choice:
         """Make an approach the project's choice: write it to the project file, with the id of its trained model.

@@ -24,7 +24,7 @@ from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
 from groundtune.decide.routing import Routing
 from groundtune.drafting.draft import KINDS, Kind
-from groundtune.errors import GroundtuneError, MissingError, UsageError
+from groundtune.errors import GroundtuneError, MissingError, QuestionError, UsageError
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
@@ -138,7 +138,7 @@ class AsyncVerbs:
         """Return k passages, best first. groups: access groups of the user. filters: conditions on metadata."""
         limit = self.config.retrieval.k if k is None else k
         if limit < 1:
-            raise UsageError(f"k must be at least 1, not {limit}")
+            raise QuestionError(f"k must be at least 1, not {limit}")
         async with self.session.index() as opened:
             return Hits(await opened.retriever.search(make_question(text, groups, filters), k=limit))
 
@@ -158,8 +158,8 @@ class AsyncVerbs:
         approach: a name that `compare` knows, or an object of your own; None: the project's choice. groups: access
         groups of the user. filters: conditions on metadata. history: the conversation so far, oldest turn first.
         sampling: what is asked of the model beyond its settings; None: nothing. Raises ProviderError when a remote
-        model fails, AccessError when the user may not read what a model was trained on, UsageError when the approach
-        cannot honour `sampling`.
+        model fails, AccessError when the user may not read what a model was trained on, QuestionError when the question
+        is empty or the approach cannot honour `sampling`.
         """
         question = make_question(text, groups, filters, history, sampling)
         async with self.session.approach(approach) as chosen:
@@ -211,14 +211,14 @@ class AsyncVerbs:
     ) -> Generation:
         """Return what a model writes to these messages as they are: without documents, instructions and checks.
 
-        model: the name of a table under [models]. sampling: as in `ask`. Raises UsageError when that model only quotes,
-        or cannot honour `sampling`, ProviderError when a remote model fails.
+        model: the name of a table under [models]. sampling: as in `ask`. Raises QuestionError when that model only
+        quotes, or cannot honour `sampling`, ProviderError when a remote model fails.
         """
         if not messages:
-            raise UsageError("there is no message to reply to")
+            raise QuestionError("there is no message to reply to")
         generator = self.session.writer(model)
         if sampling not in (None, Sampling()) and not getattr(generator, "samples", False):
-            raise UsageError(f"{generator.name} takes no temperature, no limit of output tokens and no stop texts")
+            raise QuestionError(f"{generator.name} takes no temperature, no limit of output tokens and no stop texts")
         sent = tuple(replace(message, content=storable(message.content)) for message in messages)
         prompt = Prompt(sent[-1].content, sent, sampling=sampling or Sampling())
         return await generator.generate(prompt)
@@ -694,10 +694,16 @@ class AsyncVerbs:
 
         Approaches of packages are not built for this; the first question shows whether they can run.
         """
-        async with self.session.resources() as resources:
-            registry = await build_registry(self.config, resources)
-        reasons: dict[str, str | None] = dict.fromkeys(registry.known())
-        return reasons | registry.missing | registry.forbidden | dict.fromkeys(registry.ready)
+        return await self.session.reasons()
+
+    @on_project_loop
+    async def arequire(self, approach: str | Approach | None = None) -> None:
+        """Do nothing when an approach can be asked now. Raises what `ask` would raise before it asks anything.
+
+        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it.
+        """
+        async with self.session.approach(approach):
+            pass
 
     @on_project_loop
     async def ause(self, approach: str) -> choosing.Choice:
@@ -764,17 +770,17 @@ def make_question(
     history: Sequence[Message] = (),
     sampling: Sampling | None = None,
 ) -> Question:
-    """Return the question of a user. Raises UsageError when it is empty."""
+    """Return the question of a user. Raises QuestionError when it is empty."""
     if not text.strip():
-        raise UsageError("the question is empty")
+        raise QuestionError("the question is empty")
     turns = tuple(replace(turn, content=storable(turn.content)) for turn in history)
     return Question(storable(text).strip(), turns, Scope(tuple(groups), dict(filters or {})), sampling or Sampling())
 
 
 def require_sampling(approach: Approach, question: Question) -> None:
-    """Raise UsageError when the question asks for a sampling that the approach does not honour."""
+    """Raise QuestionError when the question asks for a sampling that the approach does not honour."""
     if question.sampling != Sampling() and not getattr(approach, "samples", False):
-        raise UsageError(
+        raise QuestionError(
             f"{approach.name} takes no temperature, no limit of output tokens and no stop texts",
             hint="only approaches with a model of the kind openai do",
         )

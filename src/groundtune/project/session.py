@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,12 +22,15 @@ from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import select_split
-from groundtune.errors import IndexMismatchError, MissingError, UsageError
+from groundtune.errors import GroundtuneError, IndexMismatchError, MissingError, QuestionError, UsageError
 from groundtune.project.example_files import ExampleFiles
 from groundtune.protocols import Approach, Embedder, Generator, IndexStorage
 from groundtune.tune.artifacts import artifact_signature
 from groundtune.types import Example
 from groundtune.workspace import Workspace
+
+RECHECK_SECONDS = 10.0
+"""How long an approach that could not be built is refused unseen: what it lacks may come without a sign of it."""
 
 
 class Session:
@@ -42,12 +46,17 @@ class Session:
         self.opened: OpenIndex | None = None
         """The index that the next reader gets."""
         self._opening = asyncio.Lock()
+        self._building = asyncio.Lock()
         self._readers: Counter[OpenIndex] = Counter()
         self._example_files = ExampleFiles(workspace.root, config.examples.files)
         self._tasks: dict[bool, _Task] = {}
         """The task as read with and without examples."""
         self._approaches: dict[str, tuple[_Basis, Approach]] = {}
         """Approaches asked before, each with what it was built from."""
+        self._failures: dict[str, tuple[_Basis, GroundtuneError, float]] = {}
+        """Why approaches that were asked could not be built, and until when that is believed."""
+        self._reasons: tuple[_Basis, str | None, dict[str, str | None]] | None = None
+        """The result of `reasons`, with the state of the index that it holds for."""
         self._breakers: dict[str, CircuitBreaker] = {}
         """By endpoint; they outlive the approaches."""
         self._writers: dict[str, Generator] = {}
@@ -57,7 +66,7 @@ class Session:
         """Go on with another configuration that has the same index and the same files of examples."""
         self._config = config
         self._tasks.clear()
-        self._approaches.clear()
+        self._forget_approaches()
         self._writers.clear()
 
     @cached_property
@@ -70,14 +79,19 @@ class Session:
         opened = {*self._readers, *([self.opened] if self.opened else [])}
         self._readers.clear()
         self.opened = None
-        self._approaches.clear()
+        self._forget_approaches()
         for index in opened:
             await index.close()
 
     async def invalidate(self) -> None:
         """Drop the open index and the approaches after fitting or training; the next question opens them again."""
-        self._approaches.clear()
+        self._forget_approaches()
         await self._replace(None)
+
+    def _forget_approaches(self) -> None:
+        self._approaches.clear()
+        self._failures.clear()
+        self._reasons = None
 
     def examples(self) -> list[Example]:
         """Return all examples of the project; empty when it names no files. Raises ConfigError with every problem."""
@@ -153,24 +167,58 @@ class Session:
         names = chain_names(self._config, name)
         examples = any(needs_examples(self._config, each) for each in names)
         async with self.resources(examples=examples) as resources:
-            models: tuple[object, ...] = ()
-            models = await asyncio.to_thread(artifact_signature, self._workspace.models) if self._config.tune else ()
-            if ROUTED in names:
-                models = (*models, await asyncio.to_thread(router_signature, self._workspace.router))
-            basis = _Basis(resources.index, resources.output_format, models, resources.fitted, resources.wordings)
-            kept = self._approaches.get(name)
-            if kept is None or not kept[0].same(basis):
+            basis = await self._basis(resources)
+            yield self._kept(name, basis) or await self._build(name, names, resources, basis)
+
+    def _kept(self, name: str, basis: "_Basis") -> Approach | None:
+        kept = self._approaches.get(name)
+        return kept[1] if kept and kept[0].same(basis) else None
+
+    async def _build(self, name: str, names: Sequence[str], resources: Resources, basis: "_Basis") -> Approach:
+        """Build an approach with those that stand in for it, and keep it, or the reason why it cannot be built."""
+        async with self._building:  # many questions may come before it is there
+            if kept := self._kept(name, basis):
+                return kept
+            failed = self._failures.get(name)
+            if failed and failed[0].same(basis) and time.monotonic() < failed[2]:
+                raise failed[1].with_traceback(None)
+            try:
                 registry = await build_registry(self._config, resources, only=names)
-                answering = answering_approach(self._config, registry, name, self._breakers)
-                kept = self._approaches[name] = (basis, answering)
-            yield kept[1]
+                built = answering_approach(self._config, registry, name, self._breakers)
+            except GroundtuneError as error:
+                now = time.monotonic()
+                believed = {other: failure for other, failure in self._failures.items() if now < failure[2]}
+                self._failures = {**believed, name: (basis, error, now + RECHECK_SECONDS)}
+                raise
+            self._approaches[name] = (basis, built)
+            return built
+
+    async def reasons(self) -> dict[str, str | None]:
+        """Map each approach to the reason why it cannot run, None when it can; kept until something changes."""
+        async with self.resources() as resources:
+            basis = await self._basis(resources)
+            version = await resources.index.generation.version() if resources.index else None
+            async with self._building:
+                if self._reasons is None or self._reasons[1] != version or not self._reasons[0].same(basis):
+                    registry = await build_registry(self._config, resources)
+                    routed = await build_registry(self._config, resources, only=[ROUTED])
+                    lacks = registry.missing | registry.forbidden | routed.missing | routed.forbidden
+                    reasons = {**dict.fromkeys(registry.known()), **lacks, **dict.fromkeys(registry.ready)}
+                    self._reasons = (basis, version, reasons)
+                return dict(self._reasons[2])
+
+    async def _basis(self, resources: Resources) -> "_Basis":
+        models: tuple[object, ...] = await asyncio.to_thread(router_signature, self._workspace.router)
+        if self._config.tune:
+            models = (*models, *await asyncio.to_thread(artifact_signature, self._workspace.models))
+        return _Basis(resources.index, resources.output_format, models, resources.fitted, resources.wordings)
 
     def writer(self, model: str) -> Generator:
-        """Return a model of the project file that generates text; it is kept. Raises UsageError for one that quotes."""
+        """Return a model of the project file that writes; it is kept. Raises QuestionError for one that quotes."""
         if model not in self._writers:
             generator = build.generator(self._config, model, self.get_embedder)
             if self._config.models[model].kind == "quote":
-                raise UsageError(f"[models.{model}] only quotes documents", hint="add a model that generates text")
+                raise QuestionError(f"[models.{model}] only quotes documents", hint="add a model that generates text")
             self._writers[model] = generator
         return self._writers[model]
 

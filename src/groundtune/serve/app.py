@@ -25,6 +25,8 @@ from groundtune.serve import (
 from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
 from groundtune.serve.keys import KeyFile
+from groundtune.serve.request_id import HEADER as ID_HEADER
+from groundtune.serve.request_id import RequestIds
 from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import make_serving
 
@@ -77,9 +79,10 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
             allow_origins=serve.origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", ID_HEADER],
         )
     hosts = allowed_hosts(serve, LOOPBACK_NAMES)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestIds)
     return app

@@ -1,4 +1,8 @@
-"""Turn every error into a reply in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
+"""Turn every error into a reply in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
+
+A reply says what its caller can mend. What only the operator can mend goes into the log, under the id of the request:
+such messages may name files of this machine, and the addresses of others.
+"""
 
 import json
 import logging
@@ -19,12 +23,28 @@ from groundtune.errors import (
     GroundtuneError,
     MissingError,
     ProviderError,
+    ProviderFailure,
+    QuestionError,
     UsageError,
 )
+from groundtune.serve.request_id import id_header, logged
 from groundtune.serve.security_headers import HEADERS
 
-RETRY_SECONDS = 5
-"""`Retry-After` where nothing tells how long to wait."""
+RETRY = {"Retry-After": "5"}
+"""Headers where nothing tells how long to wait."""
+MODEL_FAILURES: Mapping[ProviderFailure, str] = {
+    "bad_key": "does not accept the key of this project",
+    "unknown_model": "does not know the model",
+    "rate_limit": "is asked too often: try again later",
+    "no_server": "cannot be reached",
+    "timeout": "did not answer in time",
+    "bad_request": "refused the request",
+    "bad_response": "sent a broken reply",
+    "server": "failed",
+    "unreadable": "wrote nothing that can be used: ask again",
+    "refused_text": "refused a text",
+}
+"""What callers are told about a failure of a model's server."""
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 
@@ -48,7 +68,8 @@ class ErrorReply:
 
     def response(self) -> Response:
         text = json.dumps(self.body)  # in ASCII, since a message may repeat what is no valid Unicode
-        headers = {**HEADERS, **self.headers}  # here too: the reply to what nobody foresaw passes no middleware
+        # these headers here too: the reply to what nobody foresaw passes no middleware
+        headers = {**HEADERS, **id_header(), **self.headers}
         return Response(text, self.status, headers=headers, media_type="application/json")
 
 
@@ -70,43 +91,49 @@ def refused(message: str, *, param: str | None = None, code: str | None = None, 
 
 
 def error_reply(error: BaseException) -> ErrorReply:
-    """Return the reply to an error; one that nobody foresaw is logged, and its text stays here."""
+    """Return the reply to an error, and log what it does not tell."""
     match error:
         case RequestRefusedError():
             return error.reply
         case TimeoutError():
             return ErrorReply(504, "the request took longer than [serve] seconds allows", SERVER, "timeout")
+        case AccessError():
+            return ErrorReply(403, told(error), "permission_error", "access_denied")
+        case BudgetError():
+            return ErrorReply(429, told(error), "insufficient_quota", "insufficient_quota")
+        case QuestionError():
+            return ErrorReply(400, told(error))
+    return _reply_logged(error)
+
+
+def _reply_logged(error: BaseException) -> ErrorReply:
+    """Return the reply to an error that only the operator can mend, and log it; in full where nobody foresaw it."""
+    if isinstance(error, GroundtuneError):
+        log.error(logged(told(error)))
+    else:
+        log.error(logged("failed"), exc_info=error)
+    match error:
         case ProviderError():
             return _provider_reply(error)
-        case AccessError():
-            return ErrorReply(403, _told(error), "permission_error", "access_denied")
-        case BudgetError():
-            return ErrorReply(429, _told(error), "insufficient_quota", "insufficient_quota")
         case BusyError():
-            return ErrorReply(503, _told(error), SERVER, "busy", headers=_retry_after())
-        case MissingError() | ConfigError():
-            return ErrorReply(503, _told(error), SERVER, "not_ready", headers=_retry_after())
-        case UsageError():
-            return ErrorReply(400, _told(error))
-        case GroundtuneError():
-            return ErrorReply(500, _told(error), SERVER)
+            return ErrorReply(503, "the project is being changed: try again later", SERVER, "busy", headers=RETRY)
+        case MissingError() | ConfigError() | UsageError():
+            message = "the project cannot answer yet; the log of the server says what is missing"
+            return ErrorReply(503, message, SERVER, "not_ready", headers=RETRY)
         case _:
-            log.error("a request failed", exc_info=error)
             return ErrorReply(500, "the server failed; its log says why", SERVER)
 
 
 def _provider_reply(error: ProviderError) -> ErrorReply:
     """Return the reply to a failure of a model's server. A key that it refuses is ours, not that of the client."""
+    message = f"the model's server {MODEL_FAILURES[error.kind]}"
     if error.kind == "rate_limit":
-        return ErrorReply(429, _told(error), "rate_limit_error", "rate_limit", headers=_retry_after())
-    return ErrorReply(504 if error.kind == "timeout" else 502, _told(error), SERVER, error.kind)
+        return ErrorReply(429, message, "rate_limit_error", "rate_limit", headers=RETRY)
+    return ErrorReply(504 if error.kind == "timeout" else 502, message, SERVER, error.kind)
 
 
-def _retry_after(seconds: int = RETRY_SECONDS) -> dict[str, str]:
-    return {"Retry-After": str(seconds)}
-
-
-def _told(error: GroundtuneError) -> str:
+def told(error: GroundtuneError) -> str:
+    """Return the message of an error with its hint."""
     return f"{error.message} ({error.hint})" if error.hint else error.message
 
 

@@ -20,7 +20,7 @@ def task_of(request: Request) -> str | None:
 
 
 async def answer_task(serving: Serving, task: str, messages: tuple[Message, ...], sampling: Sampling) -> Answer:
-    """Return what [models.default] writes to the messages. Raises UsageError without a model that generates text."""
+    """Return what [models.default] writes to the messages. Raises QuestionError without a model that writes."""
     generation = await serving.complete(messages, sampling)
     answer = Answer(
         generation.text,

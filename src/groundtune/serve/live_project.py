@@ -13,6 +13,7 @@ from pathlib import Path
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import GroundtuneError
 from groundtune.project import Project
+from groundtune.serve.errors import told
 
 LOCAL_EMBEDDERS = ("bundled", "local")
 """Kinds that hold no connection, so that two projects can share one."""
@@ -37,6 +38,8 @@ class LiveProject:
         self._loading = asyncio.Lock()
         self.trouble: str | None = None
         """Why the project file cannot be used as it is now; the one before is used meanwhile."""
+        self._lacks: str | None = None
+        """Why the project's choice could not be asked when that was last looked at."""
 
     @property
     def project(self) -> Project:
@@ -55,6 +58,19 @@ class LiveProject:
         finally:
             opened.users -= 1
             await self._close_if_left(opened)
+
+    async def is_ready(self) -> bool:
+        """Whether the project's choice can be asked. Why not is logged, once for each reason."""
+        lacks: str | None = None
+        try:
+            async with self.lease() as project:
+                await project.arequire()
+        except GroundtuneError as error:
+            lacks = told(error)
+        if lacks and lacks != self._lacks:
+            log.warning("not ready: %s", lacks)
+        self._lacks = lacks
+        return lacks is None
 
     async def close(self) -> None:
         """Cancel running work and close the project."""

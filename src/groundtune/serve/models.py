@@ -1,23 +1,30 @@
 """List the approaches of a project as models, and find the approach that a model id means."""
 
+import logging
 from typing import Any
 
 from fastapi import APIRouter
 
+from groundtune.build.approach_families import ROUTED
+from groundtune.errors import MissingError, UsageError
 from groundtune.project import Project
 from groundtune.serve.callers import From
-from groundtune.serve.errors import refused
+from groundtune.serve.errors import refused, told
+from groundtune.serve.request_id import logged
 from groundtune.serve.serving import By
 
 CREATED = 0
 """`created` of every model: approaches have no date."""
+AUTO = "auto"
+"""Model id of the router, if the project keeps one, else of its choice."""
 
+log = logging.getLogger(__name__)
 router = APIRouter(tags=["models"])
 
 
 @router.get("/v1/models")
 async def list_models(serving: By, _: From) -> dict[str, Any]:
-    """List the model ids: the project's choice under the name of the project, and every approach that can run."""
+    """List the model ids: the project's choice under its name, `auto`, and every approach that can run."""
     async with serving.live.lease() as project:
         ids = await model_ids(project)
     return {"object": "list", "data": [_model(name) for name in ids]}
@@ -32,27 +39,27 @@ async def get_model(name: str, serving: By, _: From) -> dict[str, Any]:
 
 
 async def model_ids(project: Project) -> list[str]:
-    """Return the project's choice and the approaches that can run."""
+    """Return the project's choice, `auto`, and the approaches that can run."""
     names = [name for name, reason in (await project.aapproaches()).items() if reason is None]
-    return list(dict.fromkeys([project.config.name, *names]))
+    return list(dict.fromkeys([project.config.name, AUTO, *names]))
 
 
 async def approach_of(project: Project, model: str) -> str | None:
     """Return the approach of a model id, None for the project's choice. Refuses one that does not exist or run."""
     if model == project.config.name:
         return None
-    reasons = await project.aapproaches()
-    plain = model.partition("@")[0].partition("/")[0]
-    if model not in reasons and plain not in reasons:
-        names = ", ".join([project.config.name, *(name for name, reason in reasons.items() if reason is None)])
-        raise refused(
-            f"the model {model!r} does not exist; choose one of {names}",
-            param="model",
-            code="model_not_found",
-            status=404,
-        )
-    if reason := reasons.get(model) or reasons.get(plain):
-        raise refused(f"{model} cannot be asked: {reason}", param="model", code="model_not_ready")
+    if model == AUTO:
+        return ROUTED if (await project.aapproaches()).get(ROUTED, "") is None else None
+    try:
+        await project.arequire(model)
+    except UsageError as error:
+        names = ", ".join(await model_ids(project))
+        message = f"the model {model!r} does not exist; choose one of {names}"
+        raise refused(message, param="model", code="model_not_found", status=404) from error
+    except MissingError as error:
+        log.warning(logged(told(error)))
+        message = f"the model {model!r} cannot be asked now; the log of the server says why"
+        raise refused(message, param="model", code="model_not_ready") from error
     return model
 
 
