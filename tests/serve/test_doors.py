@@ -134,7 +134,7 @@ def test_pages_of_other_sites_send_nothing(proxied: Running, quotes: Running) ->
     assert search(quotes, "refund", origin=quotes.url).status_code == 200
     allowed = search(proxied, "refund", origin="https://chat.example.com")
     assert allowed.headers["access-control-allow-origin"] == "https://chat.example.com"
-    assert allowed.headers["access-control-expose-headers"] == "Retry-After"
+    assert allowed.headers["access-control-expose-headers"] == "Retry-After, X-Request-ID"
     asked = {"origin": "https://chat.example.com", "access-control-request-method": "POST"}
     preflight = HTTP.options(
         f"{proxied.url}/v1/models", headers=asked | {"access-control-request-headers": "x-stainless-lang"}

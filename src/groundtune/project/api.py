@@ -441,9 +441,10 @@ class Project(AsyncVerbs):
         return self.loop.run(self.aapproaches())
 
     def require(self, approach: str | Approach | None = None) -> None:
-        """Do nothing when an approach can be asked now. Raises what `ask` would raise before it asks anything.
+        """Do nothing when an approach can be asked now; otherwise say why not.
 
-        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it.
+        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it. Raises UsageError
+        for an unknown or forbidden approach, MissingError for what it lacks.
         """
         return self.loop.run(self.arequire(approach))
 

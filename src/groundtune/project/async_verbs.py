@@ -698,9 +698,10 @@ class AsyncVerbs:
 
     @on_project_loop
     async def arequire(self, approach: str | Approach | None = None) -> None:
-        """Do nothing when an approach can be asked now. Raises what `ask` would raise before it asks anything.
+        """Do nothing when an approach can be asked now; otherwise say why not.
 
-        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it.
+        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it. Raises UsageError
+        for an unknown or forbidden approach, MissingError for what it lacks.
         """
         async with self.session.approach(approach):
             pass
