@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.judging import JudgeAgreement
     from groundtune.workflows.learning_curve import PlannedTraining
     from groundtune.workflows.reporting import Report
+    from groundtune.workflows.forgetting import ForgetReport
     from groundtune.workflows.sweep_report import SweepReport
     from groundtune.workflows.verifying import Verification
 
@@ -158,6 +159,7 @@ _MODULES = {
     "workflows.judging": "JudgeAgreement",
     "workflows.learning_curve": "PlannedTraining",
     "workflows.reporting": "Report",
+    "workflows.forgetting": "ForgetReport",
     "workflows.sweep_report": "SweepReport",
     "workflows.verifying": "Verification",
 }

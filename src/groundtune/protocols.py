@@ -248,6 +248,13 @@ class IndexStorage(Protocol):
         """Open a generation; its dimension and language are among the manifest's parts. Raises MissingError."""
         ...
 
+    async def erase(self) -> None:
+        """Erase at once what was deleted: from the files of the current generation, and with every older one.
+
+        A rebuild in progress is dropped. Call it as the writer. Raises BusyError while a snapshot reads an older state.
+        """
+        ...
+
     def writer_lock(self, *, wait_seconds: float = 0.0) -> AbstractAsyncContextManager[None]:
         """Hold the lock of the single writer. Raises BusyError, naming the holder, if it is not free in time."""
         ...

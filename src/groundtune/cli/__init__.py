@@ -20,6 +20,7 @@ VERBS = {
     "advise": "Advise which approach to try first, before there is data.",
     "check": "Check the project for problems before you spend time or money.",
     "ingest": "Bring the index up to date with the documents.",
+    "forget": "Erase a document, and what came from it.",
     "search": "Show what retrieval finds, with scores.",
     "ask": "Answer a question from the documents, with verified citations.",
     "evaluate": "Measure retrieval on its own, and show what it misses and why.",

@@ -157,6 +157,10 @@ def _print(report: CheckReport) -> None:
             output.print_line(f"{f'source {name}':<10} {output.printable(kind)}")
     for note in report.notes:
         output.print_line(f"note       {output.printable(note.text)}")
+    if report.forgotten:
+        named = ", ".join(map(output.printable, report.forgotten[:NAMED]))
+        more = f" and {len(report.forgotten) - NAMED:,} more" if len(report.forgotten) > NAMED else ""
+        output.print_line(f"forgotten  {named}{more}")
     for package in report.extensions:
         adds = ", ".join(package.adds) or "nothing"
         output.print_line(output.printable(f"extension  {package.name} {package.version}: {adds}"))

@@ -11,6 +11,7 @@ from typing import Protocol
 from groundtune.common.files import digest_file
 from groundtune.errors import GroundtuneError
 from groundtune.ingest.access_rules import narrower
+from groundtune.ingest.forgotten import NOTHING_FORGOTTEN, Forgotten
 from groundtune.ingest.parser_rules import ParserChoice
 from groundtune.types import FileRow, SourceItem
 
@@ -85,6 +86,8 @@ class Scanner:
     """Returns how a source with this suffix is read."""
     withheld: Callable[[str], str | None] = lambda source: None
     """Returns why an item must not be read, whatever its source says; None if it may be."""
+    forgotten: Forgotten = NOTHING_FORGOTTEN
+    """Files and items that must not be read again."""
 
     def plan(self, files: FileWalk, known: Mapping[str, FileRow], unfinished: Mapping[str, object]) -> SyncPlan:
         """Return the plan. unfinished: files that must be read again whatever the catalog says."""
@@ -130,6 +133,8 @@ class Scanner:
                 file.digest = digest_file(file.path)
             except OSError as error:
                 file.reason, file.failed = os_reason(error), True
+            else:
+                file.reason = self.forgotten.why_not_content(file.digest)
         if row and same_place and file.digest and row.digest == file.digest and loader_of(row) == file.loader:
             plan.touched.append(replace(row, signature=file.signature))
             return
@@ -157,7 +162,7 @@ class Scanner:
         if not stat.S_ISREG(info.st_mode):
             file.reason = "not a regular file"
         else:
-            file.reason = self.too_large(info.st_size)
+            file.reason = self.forgotten.why_not(source) or self.too_large(info.st_size)
         return file
 
     def too_large(self, size: int) -> str | None:

@@ -208,6 +208,8 @@ def _scan_item(name: str, item: SourceItem, listed: set[str], scanner: Scanner) 
     file.item, file.groups = item, groups
     if reason := scanner.withheld(source):
         file.reason, file.failed = reason, True
+    elif reason := scanner.forgotten.why_not(source):
+        file.reason = reason
     elif not groups:
         file.reason, file.failed = "no group may read it: the source and [[documents.access]] share none", True
     return file

@@ -20,6 +20,7 @@ from groundtune.common.text import format_count, one_line
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import GroundtuneError, ParseError, ProviderError
 from groundtune.ingest.chunker import Chunker, ContextualPassage, embedded_text
+from groundtune.ingest.forgotten import NOTHING_FORGOTTEN, Forgotten
 from groundtune.ingest.loaders import MEDIA_TYPES
 from groundtune.ingest.notes import INDEXED_WITH_NOTES, describe_notes, merge_notes, summarize_notes
 from groundtune.ingest.parsed import ParsedDocument
@@ -201,6 +202,7 @@ class IndexSync:
         sources: Sequence[ConfiguredSource] = (),
         parser_for: Callable[[str, str], ParserChoice] = lambda source, suffix: ParserChoice(),
         withheld: Callable[[str], str | None] = lambda source: None,
+        forgotten: Forgotten = NOTHING_FORGOTTEN,
         progress: Callable[[SyncProgress], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
@@ -209,7 +211,8 @@ class IndexSync:
         self._embedder = embedder
         self._chunker = chunker
         self._loader = loader
-        self._scan = Scanner(root, groups_for, max_bytes, {source.name for source in sources}, parser_for, withheld)
+        names = {source.name for source in sources}
+        self._scan = Scanner(root, groups_for, max_bytes, names, parser_for, withheld, forgotten)
         self._sources = sources
         self._report_progress = progress
         self._unfinished: dict[str, set[str]] = {}

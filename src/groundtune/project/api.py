@@ -39,6 +39,7 @@ from groundtune.workflows import (
     verifying,
 )
 from groundtune.workflows.estimating import Estimate
+from groundtune.workflows.forgetting import ForgetReport
 from groundtune.workflows.learning_curve import PlannedTraining
 from groundtune.workflows.sweep_report import SweepReport
 
@@ -128,6 +129,25 @@ class Project(AsyncVerbs):
         long to wait if another process is writing to the project. Raises BusyError, IndexMismatchError.
         """
         return self.loop.run(self.aingest(rebuild=rebuild, wait_seconds=wait_seconds, progress=progress))
+
+    def forget(
+        self, source: str, *, keep_models: bool = False, dry_run: bool = False, here: str | Path | None = None
+    ) -> ForgetReport:
+        """Erase a document, and what came from it: index, runs, caches, trainings, drafts, texts of served answers.
+
+        source: a path relative to the project or to `here`, `NAME:ID` of an item, or a pattern of either. No ingest
+        reads it again until `unforget`. Models that were trained on it answer nobody until they are trained again;
+        keep_models: they stay in use. dry_run: only count. Raises UsageError when nothing in the project has this name,
+        BusyError while another process writes, compares or trains.
+        """
+        return self.loop.run(self.aforget(source, keep_models=keep_models, dry_run=dry_run, here=here))
+
+    def unforget(self, source: str) -> tuple[str, ...]:
+        """Let the next ingest read a forgotten source again, or all that match a pattern; return their names.
+
+        Raises UsageError when none of this name was forgotten.
+        """
+        return self.loop.run(self.aunforget(source))
 
     # -- search and ask ------------------------------------------------------------------------------------------------
 

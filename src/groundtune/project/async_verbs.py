@@ -61,6 +61,7 @@ from groundtune.workflows import (
     distilling,
     drafting,
     evaluating,
+    forgetting,
     judging,
     learning_curve,
     reporting,
@@ -70,6 +71,7 @@ from groundtune.workflows import (
 from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.fitted_settings import update_fitted
+from groundtune.workflows.forgetting import ForgetReport
 from groundtune.workflows.ingesting import ingest, remove_gone
 from groundtune.workflows.learning_curve import PlannedTraining
 from groundtune.workflows.routing import train_router
@@ -128,6 +130,33 @@ class AsyncVerbs:
             wait_seconds=wait_seconds,
             progress=progress,
         )
+
+    @on_project_loop
+    async def aforget(
+        self, source: str, *, keep_models: bool = False, dry_run: bool = False, here: str | Path | None = None
+    ) -> ForgetReport:
+        """Erase a document, and what came from it: index, runs, caches, trainings, drafts, texts of served answers.
+
+        source: a path relative to the project or to `here`, `NAME:ID` of an item, or a pattern of either. No ingest
+        reads it again until `unforget`. Models that were trained on it answer nobody until they are trained again;
+        keep_models: they stay in use. dry_run: only count. Raises UsageError when nothing in the project has this name,
+        BusyError while another process writes, compares or trains.
+        """
+        folder = self.root if here is None else Path(here).resolve()
+        report = await forgetting.forget(
+            self.workspace, self.config, source, here=folder, keep_models=keep_models, dry_run=dry_run
+        )
+        if not dry_run:
+            await self.session.invalidate()
+        return report
+
+    @on_project_loop
+    async def aunforget(self, source: str) -> tuple[str, ...]:
+        """Let the next ingest read a forgotten source again, or all that match a pattern; return their names.
+
+        Raises UsageError when none of this name was forgotten.
+        """
+        return await asyncio.to_thread(forgetting.undo, self.workspace, source)
 
     # -- search and ask ------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from groundtune.errors import ConfigError, GroundtuneError, MissingError, UsageE
 from groundtune.extensions import RESERVED, how_to_get, load_extensions
 from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.loaders.file_formats import unsupported_reason
+from groundtune.ingest.forgotten import read_forgotten
 from groundtune.ingest.notes import NoteSummary
 from groundtune.ingest.patterns import matches_item, matches_pattern
 from groundtune.ingest.rules import DocumentRules
@@ -30,6 +31,7 @@ from groundtune.ingest.select_files import select_files
 from groundtune.models.builtin_models import builtin_models
 from groundtune.project.choice_check import check_choice, unknown_approach
 from groundtune.project.ledger_check import ledger_notes
+from groundtune.project.model_check import check_models
 from groundtune.types import Example
 from groundtune.workspace import FOLDER, Workspace
 
@@ -104,6 +106,8 @@ class CheckReport:
     extensions: tuple[InstalledPackage, ...] = ()
     notes: tuple[NoteSummary, ...] = ()
     """What indexed files hold that is not in their text, or was guessed: one per kind."""
+    forgotten: tuple[str, ...] = ()
+    """Sources that no ingest reads, because they were forgotten."""
     findings: tuple[CheckFinding, ...] = ()
 
     @property
@@ -134,6 +138,10 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         for level, message, hint in check_choice(Workspace(root), config, rows)
     ]
     findings += [
+        CheckFinding(level, place, message, hint)
+        for place, (level, message, hint) in check_models(Workspace(root), config)
+    ]
+    findings += [
         CheckFinding(level, "compare.approaches", message, hint)
         for level, message, hint in filter(None, (unknown_approach(config, name) for name in config.compare.approaches))
     ]
@@ -158,6 +166,7 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         sources={name: table.kind for name, table in config.sources.items()},
         extensions=installed,
         notes=notes,
+        forgotten=tuple(entry.source for entry in read_forgotten(Workspace(root)).sources.values()),
         findings=tuple(sorted(findings, key=lambda finding: ("problem", "missing", "warning").index(finding.level))),
     )
 

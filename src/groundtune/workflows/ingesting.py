@@ -14,6 +14,7 @@ from groundtune.common.memory import release_free_memory
 from groundtune.config import Config
 from groundtune.errors import ConfigError, FormatError, GroundtuneError, MissingError
 from groundtune.ingest import removal
+from groundtune.ingest.forgotten import read_forgotten
 from groundtune.ingest.loaders import loader_version
 from groundtune.ingest.parser_rules import ParserChoice, choose_parser
 from groundtune.ingest.rules import DocumentRules
@@ -163,6 +164,7 @@ def _scanner(workspace: Workspace, config: Config, rules: DocumentRules) -> Scan
         tuple(config.sources),
         _parsers(config),
         rules.withheld,
+        read_forgotten(workspace),
     )
 
 
@@ -212,6 +214,7 @@ async def _sync(
             sources=sources,
             withheld=rules.withheld,
             parser_for=_parsers(config),
+            forgotten=read_forgotten(workspace),
             progress=progress,
         )
 

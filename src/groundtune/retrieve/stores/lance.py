@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import math
+import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow as pa
 from lancedb.index import FTS, BTree, IvfFlat, LabelList
 from lancedb.query import MatchQuery
 
-from groundtune.errors import MissingError
+from groundtune.errors import BusyError, MissingError
 from groundtune.languages.segmentation import SEPARATOR, separated
 from groundtune.retrieve.lexical_scale import scale_bm25
 from groundtune.retrieve.stores.generations import REBUILD
@@ -252,6 +253,15 @@ class LanceStore:
             return datetime.datetime.fromtimestamp(0, datetime.UTC)
         return datetime.datetime.fromtimestamp(self._erased.stat().st_mtime, datetime.UTC)
 
+    async def erase(self) -> None:
+        """Erase every deleted passage now, and every older version. Raises BusyError while a snapshot needs one."""
+        if self._pinned and await self._pinned() != []:
+            raise snapshot_is_read()
+        names = [index.name for index in await self._table.list_indices()]
+        await self._erase([name for name in names if name.startswith(VECTOR_INDEX)])
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # that searches under way may fail
+            await self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=True)
+
     async def _erase(self, vector_indexes: Sequence[str]) -> None:
         """Rewrite every passage and every index, so that the files of the latest version hold nothing deleted.
 
@@ -322,6 +332,14 @@ class _Version:
     time: datetime.datetime
     deleted_rows: int
     """Rows in its files that are marked as deleted."""
+
+
+def snapshot_is_read() -> BusyError:
+    """Return the error for an erasure while somebody reads from an older state of the index."""
+    return BusyError(
+        "another process reads from an older state of the index",
+        hint="wait until its comparison or training is done, then run the command again",
+    )
 
 
 async def _connect(uri: str | Path, storage_options: Mapping[str, str] | None) -> Any:

@@ -21,7 +21,7 @@ from groundtune.common.format_version import check_version, versioned
 from groundtune.errors import BusyError, FormatError, MissingError
 from groundtune.protocols import IndexGeneration
 from groundtune.retrieve.stores.generations import REBUILD, IndexParts, choose_generation
-from groundtune.retrieve.stores.lance import LanceStore
+from groundtune.retrieve.stores.lance import LanceStore, snapshot_is_read
 from groundtune.retrieve.stores.pins import ANY_VERSION, IN_USE, Pins, needed_versions, version_name
 from groundtune.retrieve.stores.shared_snapshot import SharedSnapshot
 from groundtune.retrieve.stores.sqlite_catalog import SqliteCatalog
@@ -69,6 +69,21 @@ class LocalIndex:
         if manifest != _read_or_none(self._current):
             _write(self._current, manifest)
             self._next.unlink(missing_ok=True)
+
+    async def erase(self) -> None:
+        current = _read(self._current)
+        for folder in await asyncio.to_thread(lambda: sorted(self.folder.glob("g-*"))):
+            if current is None or folder.name != current.generation:
+                if await asyncio.to_thread(_pinned_versions, folder) != []:
+                    raise snapshot_is_read()
+                await asyncio.to_thread(shutil.rmtree, folder)
+        self._next.unlink(missing_ok=True)
+        if current is not None:
+            generation = await LocalGeneration.open_to_write(current, self.folder / current.generation)
+            try:
+                await generation.erase()
+            finally:
+                await generation.close()
 
     async def open(self, manifest: IndexManifest, *, read_only: bool) -> IndexGeneration:
         folder = self.folder / manifest.generation
@@ -165,6 +180,11 @@ class LocalGeneration:
             resources.callback(store.close)
             kept = resources.pop_all()
         return SharedSnapshot(LocalGeneration(self.manifest, self._folder, store, catalog, kept))
+
+    async def erase(self) -> None:
+        """Erase what was deleted from the files. Raises BusyError while a snapshot reads an older state."""
+        await self.store.erase()
+        await self.catalog.erase()
 
     async def close(self) -> None:
         await self._resources.aclose()

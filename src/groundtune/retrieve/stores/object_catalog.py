@@ -102,11 +102,16 @@ class CatalogCopies:
         await self._objects.upload(path, self._at(published.name))
         await self.point_to(published)
         await self._objects.delete(self._at(UNFINISHED))
-        for name, written in (await self._objects.listing(self._generation)).items():
-            old = written is not None and datetime.now(UTC) - written > KEEP_COPIES
-            if old and name.startswith("catalog-") and name != published.name:
-                await self._objects.delete(self._at(name))
+        await self.drop_old(keep=KEEP_COPIES)
         return published
+
+    async def drop_old(self, *, keep: timedelta) -> None:
+        """Delete superseded copies, but for those that were written so recently."""
+        latest = await self.latest()
+        for name, written in (await self._objects.listing(self._generation)).items():
+            old = written is not None and datetime.now(UTC) - written >= keep
+            if old and name.startswith("catalog-") and (latest is None or name != latest.name):
+                await self._objects.delete(self._at(name))
 
     async def point_to(self, published: Published) -> None:
         values = versioned(asdict(published), POINTER_FORMAT)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from groundtune.common.files import digest_text
@@ -20,7 +21,7 @@ from groundtune.common.format_version import check_version, versioned
 from groundtune.errors import FormatError, MissingError
 from groundtune.protocols import IndexGeneration
 from groundtune.retrieve.stores.generations import REBUILD, IndexParts, choose_generation
-from groundtune.retrieve.stores.lance import LanceStore
+from groundtune.retrieve.stores.lance import LanceStore, snapshot_is_read
 from groundtune.retrieve.stores.object_catalog import CatalogCopies, PublishedCatalog, WorkingCatalog
 from groundtune.retrieve.stores.object_lock import hold_lock
 from groundtune.retrieve.stores.object_pins import ObjectPins
@@ -61,6 +62,23 @@ class ObjectIndex:
         if manifest != await self._read_or_none(CURRENT):
             await self._write(CURRENT, manifest)
             await self._objects.delete(NEXT)
+
+    async def erase(self) -> None:
+        current = await self._read(CURRENT)
+        for name in await self._objects.listing(""):
+            if name.startswith("g-") and (current is None or name != current.generation):
+                if needed_versions(await ObjectPins(self._objects, name).names()) != []:
+                    raise snapshot_is_read()
+                await self._objects.delete_folder(name)
+        await self._objects.delete(NEXT)
+        await asyncio.to_thread(shutil.rmtree, self._cache, ignore_errors=True)
+        if current is not None:
+            generation = await self.open(current, read_only=False)
+            assert isinstance(generation, ObjectGeneration)
+            try:
+                await generation.erase()
+            finally:
+                await generation.close()
 
     async def open(self, manifest: IndexManifest, *, read_only: bool) -> IndexGeneration:
         place = _Place(self._objects, manifest, await asyncio.to_thread(self._cache_of, manifest))
@@ -218,6 +236,13 @@ class ObjectGeneration:
         if isinstance(self.catalog, WorkingCatalog):
             await self.catalog.publish()
         return SharedSnapshot(await ObjectGeneration.open_snapshot(self._place))
+
+    async def erase(self) -> None:
+        """Erase what was deleted from the objects. Raises BusyError while a snapshot reads an older state."""
+        assert isinstance(self.catalog, WorkingCatalog)
+        await self.store.erase()
+        await self.catalog.publish()
+        await self._place.copies.drop_old(keep=timedelta.min)  # whatever the clocks say
 
     async def close(self) -> None:
         await self._resources.aclose()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from groundtune.common.format_version import check_number
-from groundtune.errors import MissingError
+from groundtune.errors import BusyError, MissingError
 from groundtune.retrieve.stores.generations import REBUILD
 from groundtune.retrieve.stores.json_columns import decode_boxes, decode_notes, encode_boxes, encode_notes
 from groundtune.types import Document, DocumentState, FileRow
@@ -41,6 +41,8 @@ CREATE INDEX IF NOT EXISTS unfinished_file ON unfinished (file);
 INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 PRAGMA user_version = {CATALOG_FORMAT};
 """
+ERASE_MILLISECONDS = 10_000
+"""How long an erasure waits for readers."""
 _DOCUMENT = "id, source, text, title, media_type, pages, digest, groups, metadata"
 
 
@@ -73,6 +75,10 @@ class SqliteCatalog:
     async def copy_to(self, path: Path) -> None:
         """Write everything into a new file, without a write-ahead log and without what was deleted."""
         await self._run(_copy_to, path)
+
+    async def erase(self) -> None:
+        """Rewrite the file without what was deleted, and empty its log. Raises BusyError while a snapshot needs it."""
+        await self._run(_erase)
 
     async def files(self) -> dict[str, FileRow]:
         return await self._run(_files)
@@ -193,6 +199,14 @@ def _close(db: sqlite3.Connection, *, read_only: bool) -> None:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         db.close()
+
+
+def _erase(db: sqlite3.Connection) -> None:
+    db.execute("VACUUM")
+    db.execute(f"PRAGMA busy_timeout={ERASE_MILLISECONDS}")
+    (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise BusyError("another process reads from an older state of the index", hint="run the command again later")
 
 
 def _copy_to(db: sqlite3.Connection, path: Path) -> None:

@@ -51,6 +51,8 @@ OLDEST_PGVECTOR = (0, 8)
 LOCK_RETRY_SECONDS = 0.2
 DROP_SECONDS = 2
 """How long to wait for a query that still reads an old generation before it is left to the next run."""
+ERASE_SECONDS = 20
+"""How long an erasure waits for queries that read a table."""
 REPLACEMENT_SECONDS = 5.0
 """How long a snapshot waits for the moment between two batches of a run, when passages and catalog agree."""
 REPLACEMENT_RETRY_SECONDS = 0.05
@@ -110,6 +112,26 @@ class PostgresIndex:
             async with connection.transaction():
                 await self._record(connection, CURRENT, manifest)
                 await connection.execute(f"DELETE FROM {generations_table(self._schema)} WHERE slot = $1", NEXT)
+
+    async def erase(self) -> None:
+        async with self._writing() as connection:
+            current = await self._manifest(connection, CURRENT)
+            await connection.execute(f"DELETE FROM {generations_table(self._schema)} WHERE slot = $1", NEXT)
+            busy = BusyError(
+                f"another process reads from an older state of the index in {self.where}",
+                hint="wait until its comparison or training is done, then run the command again",
+            )
+            if await self._drop_old(connection):
+                raise busy
+            pg = need("asyncpg", extra="postgres")
+            try:
+                await connection.execute(f"SET lock_timeout = '{ERASE_SECONDS}s'")
+                for table in Tables(self._schema, current.generation).all() if current else ():
+                    await connection.execute(f"VACUUM (FULL) {table}")
+            except pg.LockNotAvailableError:
+                raise busy from None
+            finally:
+                await connection.execute("RESET lock_timeout")
 
     async def open(self, manifest: IndexManifest, *, read_only: bool) -> IndexGeneration:
         tables = Tables(self._schema, manifest.generation)
@@ -219,8 +241,12 @@ class PostgresIndex:
                 )
             await self._record(connection, NEXT, manifest)
 
-    async def _drop_old(self, connection: Any) -> None:
-        """Drop the tables of generations that are neither current nor being built, if nobody reads them now."""
+    async def _drop_old(self, connection: Any) -> bool:
+        """Drop the tables of generations that are neither current nor being built, unless somebody reads them now.
+
+        Return whether somebody does.
+        """
+        in_use = False
         pg = need("asyncpg", extra="postgres")
         rows = await connection.fetch(f"SELECT generation FROM {generations_table(self._schema)}")
         known = {Tables(self._schema, row["generation"]).plain("totals") for row in rows}
@@ -232,12 +258,16 @@ class PostgresIndex:
             if row["tablename"] in known:
                 continue
             tables = Tables(self._schema, row["tablename"].removeprefix("totals_"))
-            with contextlib.suppress(pg.LockNotAvailableError):
+            try:
                 async with connection.transaction():
                     if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", tables.pin):
+                        in_use = True
                         continue
                     await connection.execute(f"SET LOCAL lock_timeout = '{DROP_SECONDS}s'")
                     await connection.execute(f"DROP TABLE IF EXISTS {', '.join(tables.all())}")
+            except pg.LockNotAvailableError:
+                in_use = True
+        return in_use
 
 
 class PostgresGeneration:
