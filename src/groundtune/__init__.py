@@ -103,10 +103,10 @@ if TYPE_CHECKING:
     from groundtune.workflows.drafting import DraftReport
     from groundtune.workflows.estimating import Estimate
     from groundtune.workflows.evaluating import ParserTrial, WeightFit
+    from groundtune.workflows.forgetting import ForgetReport
     from groundtune.workflows.judging import JudgeAgreement
     from groundtune.workflows.learning_curve import PlannedTraining
     from groundtune.workflows.reporting import Report
-    from groundtune.workflows.forgetting import ForgetReport
     from groundtune.workflows.sweep_report import SweepReport
     from groundtune.workflows.verifying import Verification
 
@@ -202,6 +202,7 @@ __all__ = [
     "Failure",
     "FileReport",
     "FileRow",
+    "ForgetReport",
     "FormatError",
     "Generation",
     "Generator",

@@ -1,5 +1,6 @@
 """A model trained on items of a source is open only to those who may read these items."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,11 @@ from groundtune.build.open_index import OpenIndex
 from groundtune.build.training_access import TrainingAccess
 from groundtune.config import load_config
 from groundtune.errors import MissingError
+from groundtune.ingest.forgotten import Forgotten, ForgottenSource, write_forgotten
 from groundtune.ingest.rules import DocumentRules
 from groundtune.types import EVERYONE
 from groundtune.workflows.tuning import _access
+from groundtune.workspace import Workspace
 from tests.conftest import MakeProject
 from tests.ingest.extension_package import installed
 from tests.ingest.test_sync import opened, run
@@ -36,7 +39,7 @@ TOML = '[sources.db]\nkind = "fixed"\n[[documents.access]]\ninclude = ["db:*", "
 async def readers(index: OpenIndex, folder: Path, *sources: str) -> list[frozenset[str]]:
     config = load_config(folder / "groundtune.toml", environ={})
     resources: Any = SimpleNamespace(root=folder, index=index)
-    artifact: Any = SimpleNamespace(name="a", details={}, seen_documents=sources)
+    artifact: Any = SimpleNamespace(id="a-1", name="a", details={}, seen_documents=sources)
     return await TrainingAccess(config, resources, artifact).readers()
 
 
@@ -55,6 +58,12 @@ async def test_readers_need_a_group_of_the_source_and_one_of_the_rules(
             with pytest.raises(MissingError, match="was trained on documents that no longer exist"):
                 await readers(index, folder, "db:gone")
             assert "db:gone" in caplog.text
+            erased = ForgottenSource("db:gone", "2026-01-01", groups=("law",))
+            write_forgotten(Workspace(folder), Forgotten([erased]))
+            with pytest.raises(MissingError, match="documents that were forgotten; run groundtune tune a"):
+                await readers(index, folder, "db:gone")
+            write_forgotten(Workspace(folder), Forgotten([replace(erased, kept_models=("a-1",))]))
+            assert await readers(index, folder, "db:gone") == [rules, frozenset({"law"})]
             assert await index.item_groups() == {"db:open": ("hr", "it"), "db:hr": ("hr",)}
         finally:
             await index.close()

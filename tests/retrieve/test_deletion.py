@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from groundtune.errors import BusyError, MissingError
 from groundtune.protocols import IndexGeneration
+from groundtune.retrieve.stores.postgres.storage import PostgresIndex
 from groundtune.types import Document, FileRow, Scope
 from tests.retrieve.client import client, view
-from tests.retrieve.storages import StorageFactory, documents, entry, open_generation, remove, unit, write
+from tests.retrieve.storages import PARTS, StorageFactory, documents, entry, open_generation, remove, unit, write
 
 SECRET = "otter"
 NOTHING: dict[str, Any] = {"lexical": [], "read": [], "embedded": [], "texts": []}
@@ -112,3 +114,27 @@ async def test_a_deletion_reaches_another_process_at_once(
         await other.ask("open")
         assert found(await other.ask(f"view {SECRET}")) == NOTHING
         await other.ask("close")
+
+
+async def test_an_erasure_leaves_one_version_and_one_generation(
+    storage_factory: StorageFactory, tmp_path: Path
+) -> None:
+    storage = storage_factory(tmp_path / "storage")
+    writer = await open_generation(storage)
+    await write_all(writer)
+    snapshot = await (reader := await open_generation(storage, read_only=True)).snapshot()
+    await remove(writer, "secret")
+    await writer.close()
+    async with storage.writer_lock():
+        rebuilt = await storage.begin_generation(PARTS, rebuild=True)
+        await (await storage.open(rebuilt, read_only=False)).close()
+        if not isinstance(storage, PostgresIndex):  # where a snapshot is a transaction, which keeps its own rows
+            with pytest.raises(BusyError, match="older state of the index"):
+                await storage.erase()
+        await snapshot.close()
+        await storage.erase()
+        with pytest.raises(MissingError):
+            await storage.open(rebuilt, read_only=True)
+    assert found(await view(reader, SECRET)) == NOTHING
+    assert documents(await reader.store.lexical("badger", k=1, scope=Scope()))
+    await reader.close()

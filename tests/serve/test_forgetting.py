@@ -57,7 +57,9 @@ def add_model(project: Project, name: str, *, source: str) -> Artifact:
 def used(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder) -> Path:
     """Return a project whose secret document was served, compared, drafted from and trained on."""
     with ScriptedServer(reply) as model:
-        folder = write_project(tmp_path_factory.mktemp("used"), f'{model_table(model)}[examples]\nfiles = ["examples.jsonl"]\n')
+        folder = write_project(
+            tmp_path_factory.mktemp("used"), f'{model_table(model)}[examples]\nfiles = ["examples.jsonl"]\n'
+        )
         (folder / SOURCE).write_text(f"# Keys\n\n{SECRET}\n")
         (folder / "docs/copy of keys.md").write_text(f"# Keys\n\n{SECRET}\n")
         (folder / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in EXAMPLES))

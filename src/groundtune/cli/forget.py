@@ -60,8 +60,8 @@ def run(
     if dry_run:
         output.next_step(f"groundtune forget {source} --yes")
     elif report.models:
-        names = ", ".join(sorted({model.rpartition("-")[0].rpartition("-")[0] for model in report.models}))
-        output.next_step(f"groundtune tune {names}", "to train them without it")
+        table = report.models[-1].rpartition("-")[0].rpartition("-")[0]
+        output.next_step(f"groundtune tune {table}", "to train it without what was forgotten")
 
 
 def _confirm(planned: str, *, json: bool) -> None:

@@ -20,9 +20,9 @@ from groundtune.config.embedding_families import embedding_family
 from groundtune.config.model_tables import StoreConfig
 from groundtune.errors import ConfigError, GroundtuneError, MissingError, UsageError
 from groundtune.extensions import RESERVED, how_to_get, load_extensions
+from groundtune.ingest.forgotten import read_forgotten
 from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.loaders.file_formats import unsupported_reason
-from groundtune.ingest.forgotten import read_forgotten
 from groundtune.ingest.notes import NoteSummary
 from groundtune.ingest.patterns import matches_item, matches_pattern
 from groundtune.ingest.rules import DocumentRules

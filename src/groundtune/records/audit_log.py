@@ -2,14 +2,14 @@
 
 Whoever changes, removes or inserts a record breaks the chain, which `verify` notices. Texts lie beside the records,
 which hold only a salted digest of each: a text can be erased with its salt, and the chain stays whole. Nothing but
-`append` and `expire` writes.
+`append`, `expire` and `erase` writes.
 """
 
 import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -102,6 +102,21 @@ class AuditLog:
             database.execute("INSERT INTO expired VALUES (?, ?)", found)
             database.execute("COMMIT")
         return int(deleted)
+
+    def erase(self, answers: Collection[str], *, dry_run: bool = False) -> int:
+        """Erase the texts of these answers; the chain stays whole. Return how many had any."""
+        if not answers or not self._path.exists():
+            return 0
+        with self._connection() as database:
+            database.execute("BEGIN IMMEDIATE")
+            found = database.execute("SELECT DISTINCT number, answer FROM records JOIN texts USING (number)").fetchall()
+            numbers = [(number,) for number, answer in found if answer in answers]
+            if not dry_run:
+                database.executemany("DELETE FROM texts WHERE number = ?", numbers)
+            database.execute("COMMIT")
+            if not dry_run:
+                database.execute("VACUUM")
+        return len(numbers)
 
     def find(self, answer: str) -> AuditEntry:
         """Return the record of an answer, given its id or the beginning of it. Raises MissingError."""

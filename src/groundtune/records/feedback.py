@@ -1,7 +1,7 @@
 """Keep what people think of served answers, in `.groundtune/feedback.sqlite`. Changes no answer."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,10 +67,21 @@ class FeedbackLog:
         rows = {(row.answer, row.caller): row for row in self.rows()}
         return sorted(rows.values(), key=lambda row: row.number)
 
+    def erase_comments(self, numbers: Collection[int]) -> None:
+        """Erase the comments of these rows, whose ratings stay."""
+        if not numbers or not self._path.exists():
+            return
+        with self._connection() as database:
+            with database:
+                rows = [(number,) for number in numbers]
+                database.executemany("UPDATE feedback SET comment = '' WHERE id = ?", rows)
+            database.execute("VACUUM")
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database:
             database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA secure_delete = ON")
             (version,) = database.execute("PRAGMA user_version").fetchone()
             check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="move it away")
             if version == 0:

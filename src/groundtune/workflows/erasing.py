@@ -186,9 +186,7 @@ def _object(line: bytes) -> Row | None:
     return row if isinstance(row, dict) else None
 
 
-def _rewrite(
-    path: Path, traces: Traces, change: Callable[[Row], Row | None], *, dry_run: bool
-) -> bool:
+def _rewrite(path: Path, traces: Traces, change: Callable[[Row], Row | None], *, dry_run: bool) -> bool:
     """Change or drop rows of a file; lines that stay are kept to the byte. Return whether any changed."""
     if not path.is_file():
         return False

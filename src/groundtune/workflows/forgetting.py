@@ -31,7 +31,7 @@ from groundtune.ingest.source_items import is_item
 from groundtune.ingest.sync import document_id
 from groundtune.protocols import IndexGeneration
 from groundtune.records.audit_log import AuditLog
-from groundtune.records.feedback import Rating, erase_comments
+from groundtune.records.feedback import FeedbackLog, FeedbackRow
 from groundtune.tune.artifacts import list_artifacts, seen_in_training
 from groundtune.types import Artifact, Document, FileRow, Scope
 from groundtune.workflows import adopting
@@ -161,12 +161,15 @@ async def _find(
     digests = {row.digest for name in names if (row := rows.get(name)) and row.digest and not is_item(row)}
     names |= {source for source, row in rows.items() if row.digest in digests and not is_item(row)}  # the same bytes
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entries = tuple(
-        ForgottenSource(name, now, *_identity(rows.get(name))) for name in sorted(names)
-    )
+    entries = tuple(ForgottenSource(name, now, *_identity(rows.get(name))) for name in sorted(names))
     indexed = tuple(name for name in sorted(names) if name in rows)
     documents, passages, traces = await _traces(generation, rows, names, indexed)
-    ids = {artifact.id for folder in workspace.model_folders for name in names for artifact in seen_in_training(folder, name)}
+    ids = {
+        artifact.id
+        for folder in workspace.model_folders
+        for name in names
+        for artifact in seen_in_training(folder, name)
+    }
     ids |= {folder.name for folder in await asyncio.to_thread(trainings_on, workspace, traces)}
     models = tuple(artifact for artifact in artifacts if artifact.id in ids)
     return _Found(entries, indexed, documents, passages, traces, models)
@@ -228,12 +231,12 @@ async def _traces(
 def _check_embedder(workspace: Workspace, config: Config, found: _Found) -> None:
     """Raise UsageError if the index cannot be searched without one of the models."""
     for artifact in found.models:
-        if key := adopting.key_naming_model(config, workspace.models / artifact.id):
-            if not key.startswith("[answers]"):
-                raise UsageError(
-                    f"{artifact.id}, which {key} names, was trained on it: the index could not be searched",
-                    hint="groundtune models adopt --back, or --keep-models",
-                )
+        key = adopting.key_naming_model(config, workspace.models / artifact.id)
+        if key and not key.startswith("[answers]"):
+            raise UsageError(
+                f"{artifact.id}, which {key} names, was trained on it: the index could not be searched",
+                hint="groundtune models adopt --back, or --keep-models",
+            )
 
 
 # -- erasing -----------------------------------------------------------------------------------------------------------
@@ -256,9 +259,7 @@ def _remember(workspace: Workspace, found: _Found, *, keep_models: bool) -> None
     write_forgotten(workspace, read_forgotten(workspace).with_sources(entries))
 
 
-def _erase_files(
-    workspace: Workspace, config: Config, found: _Found, keep_models: bool, dry_run: bool
-) -> ForgetReport:
+def _erase_files(workspace: Workspace, config: Config, found: _Found, keep_models: bool, dry_run: bool) -> ForgetReport:
     ids = tuple(artifact.id for artifact in found.models)
     earlier = {kept for entry in read_forgotten(workspace).sources.values() for kept in entry.kept_models}
     kept = tuple(each for each in ids if keep_models or each in earlier)
@@ -319,10 +320,14 @@ def _erase_served(workspace: Workspace, config: Config, found: _Found, dry_run: 
     recorded = {entry.record["id"] for entry in log.entries()}
     erased = log.erase(answers, dry_run=dry_run)
 
-    def is_comment_on_it(rating: Rating) -> bool:
-        return rating.answer in answers or rating.answer not in recorded or found.traces.in_text(rating.comment)
+    def is_about_it(row: FeedbackRow) -> bool:
+        return row.answer in answers or row.answer not in recorded or found.traces.in_text(row.comment)
 
-    return erased, erase_comments(workspace, is_comment_on_it, dry_run=dry_run)
+    feedback = FeedbackLog(workspace)
+    comments = [row.number for row in feedback.rows() if row.comment and is_about_it(row)]
+    if not dry_run:
+        feedback.erase_comments(comments)
+    return erased, len(comments)
 
 
 def _left(workspace: Workspace, found: _Found) -> tuple[str, ...]:
@@ -351,7 +356,8 @@ def _lines(report: ForgetReport) -> Iterator[str]:
     for file in report.examples:
         if file.dropped:
             yield f"{erased} from {file.file}: {format_count(len(file.dropped), 'example')} that a program made"
-    yield f"{erased}: the texts of {format_count(report.audit, 'served answer')}, {format_count(report.feedback, 'comment')}"
+    answers, comments = format_count(report.audit, "served answer"), format_count(report.feedback, "comment")
+    yield f"{erased}: the texts of {answers}, {comments}"
     if report.models:
         yield f"out of service until trained again: {', '.join(report.models)}"
     if report.kept_models:
