@@ -24,7 +24,19 @@ from groundtune.protocols import Approach
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
-from groundtune.types import Answer, AnswerEvent, Artifact, Document, Generation, Hits, Message, Passage, Sampling, Task
+from groundtune.types import (
+    Answer,
+    AnswerEvent,
+    Artifact,
+    Document,
+    Generation,
+    Hits,
+    Message,
+    Passage,
+    Sampling,
+    Task,
+    Vectors,
+)
 from groundtune.workflows import (
     abstention_threshold,
     adopting,
@@ -207,6 +219,15 @@ class Project(AsyncVerbs):
         quotes, or cannot honour `sampling`, ProviderError when a remote model fails.
         """
         return self.loop.run(self.acomplete(messages, model=model, sampling=sampling))
+
+    def embed(self, texts: Sequence[str], *, questions: bool = False) -> tuple[Vectors, list[int]]:
+        """Return the vectors of texts from the project's embedder, and how many tokens each text has.
+
+        The vectors are float32, (n, dimension), unit length. questions: embed them as questions, which some models do
+        in another way. Raises QuestionError for an empty text, and for one that the model would cut off, ProviderError,
+        MissingError.
+        """
+        return self.loop.run(self.aembed(texts, questions=questions))
 
     def document(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""

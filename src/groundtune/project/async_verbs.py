@@ -50,6 +50,7 @@ from groundtune.types import (
     Question,
     Sampling,
     Scope,
+    Vectors,
 )
 from groundtune.workflows import (
     abstention_threshold,
@@ -251,6 +252,24 @@ class AsyncVerbs:
         sent = tuple(replace(message, content=storable(message.content)) for message in messages)
         prompt = Prompt(sent[-1].content, sent, sampling=sampling or Sampling())
         return await generator.generate(prompt)
+
+    @on_project_loop
+    async def aembed(self, texts: Sequence[str], *, questions: bool = False) -> tuple[Vectors, list[int]]:
+        """Return the vectors of texts from the project's embedder, and how many tokens each text has.
+
+        The vectors are float32, (n, dimension), unit length. questions: embed them as questions, which some models do
+        in another way. Raises QuestionError for an empty text, and for one that the model would cut off, ProviderError,
+        MissingError.
+        """
+        texts = [storable(text) for text in texts]
+        if any(not text.strip() for text in texts):
+            raise QuestionError("a text is empty")
+        embedder = self.session.get_embedder()
+        tokens = await asyncio.to_thread(embedder.count_tokens, texts)
+        most = embedder.max_tokens
+        if max(tokens, default=0) > most and not getattr(embedder, "estimates_tokens", False):
+            raise QuestionError(f"a text has {max(tokens):,} tokens, and {embedder.name} reads {most:,}: split it")
+        return await (embedder.embed_queries(texts) if questions else embedder.embed(texts)), tokens
 
     @on_project_loop
     async def adocument(self, source: str) -> Document | None:

@@ -13,6 +13,7 @@ from groundtune.project import Project
 from groundtune.serve import (
     asking,
     chat_completions,
+    embeddings,
     feedback,
     health,
     models,
@@ -31,7 +32,7 @@ from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import make_serving
 
 PARTS = (
-    models, chat_completions, responses, asking, feedback, health, start_page, pages, passages, sign_in,
+    models, chat_completions, responses, embeddings, asking, feedback, health, start_page, pages, passages, sign_in,
 )  # fmt: skip
 """Modules with a router each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
