@@ -61,6 +61,18 @@ class LazyGroup(TyperGroup):
         return name, (load(self.package, name) if name in self.lines else self.commands[name]), rest
 
 
+def command_group(package: str, lines: Mapping[str, str], *, about: str, default: str | None = None) -> typer.Typer:
+    """Return the app of a command with sub-commands, each a module of the package.
+
+    lines: as in `LazyGroup`. about: its help. default: the command that runs when none is given.
+    """
+    kind = type("Group", (LazyGroup,), {"package": package, "lines": lines, "default": default})
+    words = "[COMMAND] [ARGS]..." if default else None
+    app = typer.Typer(**APP, cls=kind, help=about, no_args_is_help=default is None, subcommand_metavar=words)
+    app.callback()(lambda: None)  # without one, typer makes a command of a group of one
+    return app
+
+
 class Command(TyperCommand):
     """A command that says how to name the project folder when it is given as an argument."""
 

@@ -5,8 +5,7 @@ chunk before `[DONE]` has the field `groundtune`.
 """
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from uuid import uuid4
@@ -15,11 +14,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from groundtune.errors import ProviderError
 from groundtune.serve.callers import From
 from groundtune.serve.client import EventStream, event_line, unless_client_leaves
 from groundtune.serve.conversation import Turn, read_conversation
-from groundtune.serve.errors import error_reply
+from groundtune.serve.errors import ErrorReply
 from groundtune.serve.front_end_tasks import answer_task, task_of
 from groundtune.serve.models import approach_of
 from groundtune.serve.parameters import (
@@ -36,7 +34,8 @@ from groundtune.serve.parameters import (
 )
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field, source_events
-from groundtune.types import Answer, AnswerEvent, Done, Message, Reset, Sampling, TextDelta, Usage
+from groundtune.serve.wire_stream import wire_stream
+from groundtune.types import Answer, AnswerEvent, Done, Message, Sampling, TextDelta, Usage
 
 DONE = "data: [DONE]\n\n"
 
@@ -120,11 +119,12 @@ async def complete_chat(body: ChatRequest, request: Request, serving: By, caller
         messages = (*history, Message("user", text))
         answer = await unless_client_leaves(request, answer_task(serving, task, messages, body.sampling))
         if body.stream:
-            return EventStream(_stream(reply, _events(answer)), seconds=serving.seconds)
+            return EventStream(wire_stream(reply, _events(answer)), seconds=serving.seconds)
         return JSONResponse(reply.whole(answer))
     asked = Asked(text, approach, history, body.groundtune.filters, body.sampling)
     if body.stream:
-        return EventStream(_stream(reply, await serving.begun(request, asked, caller)), seconds=serving.seconds)
+        events = await serving.begun(request, asked, caller)
+        return EventStream(wire_stream(reply, events), seconds=serving.seconds)
     answer = await unless_client_leaves(request, serving.answer(asked, caller))
     return JSONResponse(reply.whole(answer))
 
@@ -137,7 +137,7 @@ async def _events(answer: Answer) -> AsyncGenerator[AnswerEvent, None]:
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """The reply to one request, in all its forms."""
+    """The reply to one request, whole or as a stream."""
 
     model: str
     base: str
@@ -161,13 +161,20 @@ class _Reply:
             "groundtune": groundtune_field(answer, self.base),
         }
 
-    def text(self, text: str) -> dict[str, Any]:
-        return self._chunk({"content": text})
+    def begin(self) -> Iterator[str]:
+        yield event_line(self._chunk({"role": "assistant", "content": ""}))
 
-    def begin(self) -> dict[str, Any]:
-        return self._chunk({"role": "assistant", "content": ""})
+    def text(self, text: str) -> str:
+        return event_line(self._chunk({"content": text}))
 
-    def end(self, answer: Answer) -> list[dict[str, Any]]:
+    def end(self, answer: Answer) -> Iterator[str]:
+        yield from map(event_line, self._ending(answer))
+        yield DONE
+
+    def failed(self, error: ErrorReply) -> str:
+        return event_line(error.body)
+
+    def _ending(self, answer: Answer) -> list[dict[str, Any]]:
         """Return the chunks after the text."""
         chunks = []
         if self.wants_sources:
@@ -190,38 +197,6 @@ class _Reply:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         usage = {"usage": None} if self.wants_usage else {}
         return {**self._head("chat.completion.chunk"), "choices": [choice], **usage}
-
-
-async def _stream(reply: _Reply, events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[str, None]:
-    """Yield the events of an answer as chunks; an error after the first text becomes an event."""
-    yield event_line(reply.begin())
-    has_text = False
-    try:
-        async with aclosing(events):
-            async for event in events:
-                match event:
-                    case TextDelta():
-                        has_text = True
-                        yield event_line(reply.text(event.text))
-                    case Reset() if has_text:
-                        raise taken_back()
-                    case Done():
-                        for chunk in reply.end(event.answer):
-                            yield event_line(chunk)
-    except Exception as error:  # noqa: BLE001 (the reply has begun: whatever happened, the client must read it there)
-        yield event_line(error_reply(error).body)
-        return
-    yield DONE
-
-
-def taken_back() -> ProviderError:
-    """Return the error of a stream whose text was taken back, which this protocol cannot do."""
-    return ProviderError(
-        "the text so far no longer holds: the model failed in it, or it was a thought that nothing marked",
-        kind="unreadable",
-        retryable=True,
-        hint="ask again",
-    )
 
 
 def chat_usage(usage: Usage) -> dict[str, Any] | None:

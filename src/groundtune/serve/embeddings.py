@@ -25,7 +25,7 @@ def _texts(value: Any) -> Any:
     """Return the input as a list of texts, so that one text and several are checked alike."""
     values = [value] if isinstance(value, str) else value
     if isinstance(values, list) and any(isinstance(each, int | list) for each in values):
-        raise PydanticCustomError("unsupported_content", TOKENS)  # type: ignore[arg-type]
+        raise PydanticCustomError("unsupported_content", TOKENS)
     return values
 
 

@@ -1,8 +1,7 @@
 """`POST /v1/responses`: answers in OpenAI's newer protocol, streamed with its events. Stores nothing."""
 
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from itertools import count
 from typing import Annotated, Any
 from uuid import uuid4
@@ -12,10 +11,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from groundtune.serve.callers import From
-from groundtune.serve.chat_completions import taken_back
 from groundtune.serve.client import EventStream, event_line, unless_client_leaves
 from groundtune.serve.conversation import Turn, read_conversation
-from groundtune.serve.errors import error_reply, refused
+from groundtune.serve.errors import ErrorReply, refused
 from groundtune.serve.models import approach_of
 from groundtune.serve.parameters import (
     FORMAT,
@@ -31,7 +29,8 @@ from groundtune.serve.parameters import (
 )
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field
-from groundtune.types import Answer, AnswerEvent, Done, Reset, Sampling, TextDelta, Usage
+from groundtune.serve.wire_stream import wire_stream
+from groundtune.types import Answer, Sampling, Usage
 
 router = APIRouter(tags=["responses"])
 
@@ -104,7 +103,8 @@ async def create_response(body: ResponseRequest, request: Request, serving: By, 
     asked = Asked(text, approach, history, body.groundtune.filters, sampling)
     reply = _Reply(body, base)
     if body.stream:
-        return EventStream(_stream(reply, await serving.begun(request, asked, caller)), seconds=serving.seconds)
+        events = await serving.begun(request, asked, caller)
+        return EventStream(wire_stream(_Events(reply), events), seconds=serving.seconds)
     answer = await unless_client_leaves(request, serving.answer(asked, caller))
     return JSONResponse(reply.finished(answer))
 
@@ -188,47 +188,41 @@ class _Reply:
         return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
 
 
-async def _stream(reply: _Reply, events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[str, None]:
-    """Yield the events of the protocol, numbered; an error after the first text ends them with `response.failed`."""
-    numbers = count()
+class _Events:
+    """The events of the protocol, numbered; an error ends them with `response.failed`."""
 
-    def event(kind: str, **fields: Any) -> str:
-        return event_line({"type": kind, "sequence_number": next(numbers), **fields}, name=kind)
+    def __init__(self, reply: _Reply) -> None:
+        self._reply = reply
+        self._numbers = count()
+        self._place = {"item_id": reply.item_id, "output_index": 0, "content_index": 0}
 
-    place = {"item_id": reply.item_id, "output_index": 0, "content_index": 0}
-    for kind in ("response.created", "response.in_progress"):
-        yield event(kind, response=reply.response("in_progress"))
-    yield event("response.output_item.added", output_index=0, item=reply.message(status="in_progress"))
-    yield event("response.content_part.added", **place, part=reply.part())
-    has_text = False
-    try:
-        async with aclosing(events):
-            async for each in events:
-                match each:
-                    case TextDelta():
-                        has_text = True
-                        yield event("response.output_text.delta", **place, delta=each.text, logprobs=[])
-                    case Reset() if has_text:
-                        raise taken_back()
-                    case Done():
-                        for kind, fields in _ending(reply, each.answer, place):
-                            yield event(kind, **fields)
-    except Exception as error:  # noqa: BLE001 (the reply has begun: whatever happened, the client must read it there)
-        told = {"code": "server_error", "message": error_reply(error).message}
-        yield event("response.failed", response=reply.response("failed", error=told))
+    def begin(self) -> Iterator[str]:
+        reply = self._reply
+        for kind in ("response.created", "response.in_progress"):
+            yield self._event(kind, response=reply.response("in_progress"))
+        yield self._event("response.output_item.added", output_index=0, item=reply.message(status="in_progress"))
+        yield self._event("response.content_part.added", **self._place, part=reply.part())
 
+    def text(self, text: str) -> str:
+        return self._event("response.output_text.delta", **self._place, delta=text, logprobs=[])
 
-def _ending(reply: _Reply, answer: Answer, place: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the events after the text, with their fields."""
-    part = reply.part(answer)
-    for index, annotation in enumerate(part["annotations"]):
-        fields = {**place, "annotation_index": index, "annotation": annotation}
-        yield "response.output_text.annotation.added", fields
-    yield "response.output_text.done", {**place, "text": answer.text, "logprobs": []}
-    yield "response.content_part.done", {**place, "part": part}
-    status = final_status(answer)
-    yield "response.output_item.done", {"output_index": 0, "item": reply.message(part, status=status)}
-    yield f"response.{status}", {"response": reply.finished(answer)}
+    def end(self, answer: Answer) -> Iterator[str]:
+        reply, place, part = self._reply, self._place, self._reply.part(answer)
+        for index, annotation in enumerate(part["annotations"]):
+            fields = {**place, "annotation_index": index, "annotation": annotation}
+            yield self._event("response.output_text.annotation.added", **fields)
+        yield self._event("response.output_text.done", **place, text=answer.text, logprobs=[])
+        yield self._event("response.content_part.done", **place, part=part)
+        status = final_status(answer)
+        yield self._event("response.output_item.done", output_index=0, item=reply.message(part, status=status))
+        yield self._event(f"response.{status}", response=reply.finished(answer))
+
+    def failed(self, error: ErrorReply) -> str:
+        told = {"code": "server_error", "message": error.message}
+        return self._event("response.failed", response=self._reply.response("failed", error=told))
+
+    def _event(self, kind: str, **fields: Any) -> str:
+        return event_line({"type": kind, "sequence_number": next(self._numbers), **fields}, name=kind)
 
 
 def final_status(answer: Answer) -> str:

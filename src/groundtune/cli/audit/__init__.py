@@ -1,8 +1,6 @@
 """Define `groundtune audit` and its commands, one module each. Writes nothing."""
 
-import typer
-
-from groundtune.cli.lazy import APP, LazyGroup
+from groundtune.cli.lazy import command_group
 
 COMMANDS = {
     "show": "Show the record of one answer.",
@@ -11,19 +9,9 @@ COMMANDS = {
 }
 """Maps each command to its line in `groundtune audit --help`."""
 
+ABOUT = """Show, export or verify the records of the answers that groundtune serve gave.
 
-class _Audit(LazyGroup):
-    package = __name__
-    lines = COMMANDS
-    default = "verify"
+Without a command, verifies them.
+"""
 
-
-app = typer.Typer(**APP, cls=_Audit, subcommand_metavar="[COMMAND] [ARGS]...")
-
-
-@app.callback()
-def _audit() -> None:
-    """Show, export or verify the records of the answers that groundtune serve gave.
-
-    Without a command, verifies them.
-    """
+app = command_group(__name__, COMMANDS, about=ABOUT, default="verify")

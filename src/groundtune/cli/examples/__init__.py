@@ -1,8 +1,6 @@
 """Define `groundtune examples` and its commands, one module each. Reads nothing and writes nothing."""
 
-import typer
-
-from groundtune.cli.lazy import APP, LazyGroup
+from groundtune.cli.lazy import command_group
 
 COMMANDS = {
     "draft": "Draft examples from the documents, where there are none.",
@@ -14,18 +12,9 @@ COMMANDS = {
 }
 """Maps each command to its line in `groundtune examples --help`."""
 
+ABOUT = """Draft, review, import, count, split and export examples.
 
-class _Examples(LazyGroup):
-    package = __name__
-    lines = COMMANDS
+An example is an input with its gold output, and optionally the passages that support it.
+"""
 
-
-app = typer.Typer(**APP, cls=_Examples, no_args_is_help=True)
-
-
-@app.callback()
-def _examples() -> None:
-    """Draft, review, import, count, split and export examples.
-
-    An example is an input with its gold output, and optionally the passages that support it.
-    """
+app = command_group(__name__, COMMANDS, about=ABOUT)

@@ -1,8 +1,6 @@
 """Define `groundtune keys` and its commands, one module each. Starts no server."""
 
-import typer
-
-from groundtune.cli.lazy import APP, LazyGroup
+from groundtune.cli.lazy import command_group
 
 COMMANDS = {
     "create": "Create an API key, and print it once.",
@@ -11,19 +9,9 @@ COMMANDS = {
 }
 """Maps each command to its line in `groundtune keys --help`."""
 
+ABOUT = """Create, list and revoke the API keys of groundtune serve.
 
-class _Keys(LazyGroup):
-    package = __name__
-    lines = COMMANDS
-    default = "list"
+Without a command, lists all keys.
+"""
 
-
-app = typer.Typer(**APP, cls=_Keys, subcommand_metavar="[COMMAND] [ARGS]...")
-
-
-@app.callback()
-def _keys() -> None:
-    """Create, list and revoke the API keys of groundtune serve.
-
-    Without a command, lists all keys.
-    """
+app = command_group(__name__, COMMANDS, about=ABOUT, default="list")

@@ -1,8 +1,6 @@
 """Define `groundtune models` and its commands, one module each. Trains nothing."""
 
-import typer
-
-from groundtune.cli.lazy import APP, LazyGroup
+from groundtune.cli.lazy import command_group
 
 COMMANDS = {
     "get": "Fetch a built-in language model, once for all projects.",
@@ -16,19 +14,9 @@ COMMANDS = {
 }
 """Maps each command to its line in `groundtune models --help`."""
 
+ABOUT = """Fetch a built-in model; list, inspect, check, adopt, export or remove trained ones.
 
-class _Models(LazyGroup):
-    package = __name__
-    lines = COMMANDS
-    default = "list"
+Without a command, lists all models.
+"""
 
-
-app = typer.Typer(**APP, cls=_Models, subcommand_metavar="[COMMAND] [ARGS]...")
-
-
-@app.callback()
-def _models() -> None:
-    """Fetch a built-in model; list, inspect, check, adopt, export or remove trained ones.
-
-    Without a command, lists all models.
-    """
+app = command_group(__name__, COMMANDS, about=ABOUT, default="list")
