@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from groundtune.corpus.versions import VersionPair
     from groundtune.decide.diagnosis import Diagnosis, Remedy
     from groundtune.decide.routing import CostQualityPoint, Routing
+    from groundtune.drift.advice import DriftAction, ToLabel
+    from groundtune.drift.canary import CanaryCheck
+    from groundtune.drift.report import DriftReport
+    from groundtune.drift.signals import DriftSignal
     from groundtune.errors import (
         AccessError,
         BudgetError,
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
     from groundtune.retrieve.stores.local_index import LocalIndex
     from groundtune.stats.agreement import Agreement
     from groundtune.stats.risk_coverage import OperatingPoint
+    from groundtune.stats.unlabelled import UnlabelledAccuracy
     from groundtune.text_box import TextBox
     from groundtune.tune.job import Bounds, Job, TrainingResult, TrainingRow, TrainingStep, TuneError
     from groundtune.tune.lora.serving_check import ServingCheck
@@ -121,15 +126,19 @@ _MODULES = {
     "corpus.versions": "VersionPair",
     "decide.diagnosis": "Diagnosis Remedy",
     "decide.routing": "CostQualityPoint Routing",
+    "drift.advice": "DriftAction ToLabel",
+    "drift.canary": "CanaryCheck",
+    "drift.report": "DriftReport",
+    "drift.signals": "DriftSignal",
     "errors": (
         "AccessError BudgetError BusyError ConfigError FormatError GroundtuneError IndexMismatchError "
         "JudgeError MissingError ParseError Problem ProviderError QuestionError UsageError"
     ),
-    "note": "Note",
     "extensions": "Extensions",
     "ingest.parsed": "ParsedDocument TextBuilder",
     "ingest.sync": "FileReport SyncProgress SyncReport",
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
+    "note": "Note",
     "project": "Project",
     "protocols": (
         "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach SupportChecker TrainingKind"
@@ -137,6 +146,7 @@ _MODULES = {
     "retrieve.stores.local_index": "LocalIndex",
     "stats.agreement": "Agreement",
     "stats.risk_coverage": "OperatingPoint",
+    "stats.unlabelled": "UnlabelledAccuracy",
     "text_box": "TextBox",
     "tune.job": "Bounds Job TrainingResult TrainingRow TrainingStep TuneError",
     "tune.lora.serving_check": "ServingCheck",
@@ -179,6 +189,7 @@ __all__ = [
     "BudgetError",
     "BusyError",
     "Calibration",
+    "CanaryCheck",
     "Choice",
     "Citation",
     "CitationChecked",
@@ -193,6 +204,9 @@ __all__ = [
     "DocumentsReport",
     "Done",
     "DraftReport",
+    "DriftAction",
+    "DriftReport",
+    "DriftSignal",
     "Embedder",
     "Estimate",
     "Evidence",
@@ -261,6 +275,7 @@ __all__ = [
     "TextBox",
     "TextBuilder",
     "TextDelta",
+    "ToLabel",
     "Trace",
     "TrainingConfig",
     "TrainingKind",
@@ -269,6 +284,7 @@ __all__ = [
     "TrainingStep",
     "TuneError",
     "Uncalibrated",
+    "UnlabelledAccuracy",
     "UnusedFile",
     "Usage",
     "UsageError",

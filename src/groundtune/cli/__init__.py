@@ -28,6 +28,7 @@ VERBS = {
     "report": "Show the verdict of a run in the terminal, as JSON or as HTML.",
     "costs": "Show what each approach costs, and where the lines cross.",
     "serve": "Serve the approaches over HTTP, as OpenAI's API does.",
+    "drift": "Say whether what is served has changed, and what to do about it.",
     "audit": "Show, export or verify the records of served answers.",
     "keys": "Create, list and revoke the API keys of the server.",
     "route": "Train a router on a comparison, and say whether it pays.",

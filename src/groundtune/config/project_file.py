@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from groundtune.common.conversations import HistoryUse
+from groundtune.config.drift_table import DriftConfig
 from groundtune.config.model_tables import EmbedderConfig, ModelConfig, SourceConfig, StoreConfig
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
 from groundtune.config.serve_table import ServeConfig
@@ -388,6 +389,7 @@ class Config(Section):
     requirements: RequirementsConfig = RequirementsConfig()
     costs: CostsConfig = CostsConfig()
     serve: ServeConfig = ServeConfig()
+    drift: DriftConfig = DriftConfig()
 
     @model_validator(mode="before")
     @classmethod

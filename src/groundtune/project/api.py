@@ -15,6 +15,7 @@ from groundtune.config import find_project, load_config
 from groundtune.corpus.report import DocumentsReport
 from groundtune.decide.routing import Routing
 from groundtune.drafting.draft import KINDS, Kind
+from groundtune.drift.report import DriftReport
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
@@ -507,3 +508,14 @@ class Project(AsyncVerbs):
     def use_back(self) -> choosing.Choice:
         """Return to the previous choice. Raises MissingError when there is none."""
         return self.loop.run(self.ause_back())
+
+    # -- watch ---------------------------------------------------------------------------------------------------------
+
+    def drift(self, *, days: int | None = None, label: int = 40, canary: bool = True) -> DriftReport:
+        """Compare recent served answers with earlier ones and with the comparison, and say what to do.
+
+        days: recent answers are those of so many days; None: `[drift] days`. label: questions to label at most. canary:
+        whether the `[drift] canary` examples are asked again, which may cost money. Raises MissingError when no answer
+        was recorded in these days, and what `ask` raises when no example of the canary set is answered.
+        """
+        return self.loop.run(self.adrift(days=days, label=label, canary=canary))

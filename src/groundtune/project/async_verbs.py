@@ -12,9 +12,9 @@ from typing import Any
 
 from groundtune import build
 from groundtune.approaches.answering import stream_answer
-from groundtune.build.approach_registry import build_registry, calibrated_unasked
+from groundtune.build.approach_registry import build_registry, calibrated_unasked, default_approach
 from groundtune.build.resources import Resources
-from groundtune.build.task import score_names
+from groundtune.build.task import score_names, scorer
 from groundtune.common.answers import request_answer
 from groundtune.common.event_loop import Loop, closing, on_project_loop
 from groundtune.common.text import storable
@@ -24,6 +24,7 @@ from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
 from groundtune.decide.routing import Routing
 from groundtune.drafting.draft import KINDS, Kind
+from groundtune.drift.report import DriftReport
 from groundtune.errors import GroundtuneError, MissingError, QuestionError, UsageError
 from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
@@ -69,7 +70,9 @@ from groundtune.workflows import (
     tuning,
     verifying,
 )
+from groundtune.workflows.canary import CanaryParts, CanarySet, ask_canary
 from groundtune.workflows.checking_documents import check_documents
+from groundtune.workflows.drifting import measure_drift
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.forgetting import ForgetReport
@@ -778,6 +781,47 @@ class AsyncVerbs:
         """Return to the previous choice. Raises MissingError when there is none."""
         async with self._choosing() as parts:
             return self._chosen(await choosing.undo_choice(parts))
+
+    # -- watch ---------------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def adrift(self, *, days: int | None = None, label: int = 40, canary: bool = True) -> DriftReport:
+        """Compare recent served answers with earlier ones and with the comparison, and say what to do.
+
+        days: recent answers are those of so many days; None: `[drift] days`. label: questions to label at most. canary:
+        whether the `[drift] canary` examples are asked again, which may cost money. Raises MissingError when no answer
+        was recorded in these days, and what `ask` raises when no example of the canary set is answered.
+        """
+        name, notes = default_approach(self.config), []
+        checked = await self._ask_canary(name) if canary and self.config.drift.canary else None
+        if checked and checked.last is None:
+            notes.append(f"canary: {len(checked.answers):,} answers are frozen now; the next run compares with them")
+        return await measure_drift(
+            self.workspace,
+            self.config,
+            build.prepare_for_many(self.session.get_embedder()),
+            name,
+            days=self.config.drift.days if days is None else days,
+            label=label,
+            canary=checked.last if checked else None,
+            notes=notes,
+        )
+
+    async def _ask_canary(self, name: str) -> CanarySet:
+        choices = await asyncio.to_thread(choosing.read_choices, self.workspace)
+        async with self.session.resources() as resources:
+            score = scorer(self.config, resources.output_format, self.root)
+        parts = CanaryParts(
+            self.workspace,
+            self.config,
+            await self._examples(),
+            choices[-1] if choices and choices[-1].approach == name else None,
+            name,
+            score,
+            await self.aindex_version(),
+            self.session.approach(),
+        )
+        return await ask_canary(parts)
 
     @contextlib.asynccontextmanager
     async def _choosing(self) -> AsyncIterator[choosing.Choosing]:
