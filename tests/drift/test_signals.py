@@ -82,7 +82,7 @@ def test_the_canary_fails_when_its_scores_are_measurably_lower() -> None:
     same = check_canary(kept, {answer.example: answer for answer in kept}, **when)  # type: ignore[arg-type]
     assert same.passed
     assert same.signal().untested == "no answer has changed"
-    wrong = {answer.example: replace(answer, output="no", score=0.0) for answer in kept[:8]}
+    wrong = {answer.example: replace(answer, digest="no", score=0.0) for answer in kept[:8]}
     worse = check_canary(kept, {answer.example: answer for answer in kept} | wrong, **when)  # type: ignore[arg-type]
     assert not worse.passed
     assert worse.changed == worse.worse == tuple(wrong)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from groundtune.drift.signals import MEASURABLE, DriftSignal
 from groundtune.stats.significance import paired_difference
@@ -16,7 +15,8 @@ class CanaryAnswer:
     example: str
     status: str
     """`answered`, `abstained`, or `error`."""
-    output: Any = None
+    digest: str = ""
+    """Of what was answered: the text itself would have to be erased with the documents that it quotes."""
     score: float | None = None
 
 
@@ -82,7 +82,7 @@ def check_canary(
         frozen=frozen,
         n=len(scored),
         failed=sum(new.status == "error" for _, new in pairs),
-        changed=tuple(old.example for old, new in pairs if (old.status, old.output) != (new.status, new.output)),
+        changed=tuple(old.example for old, new in pairs if (old.status, old.digest) != (new.status, new.digest)),
         worse=tuple(
             old.example
             for old, new in pairs
@@ -90,7 +90,7 @@ def check_canary(
         ),
         before=sum(old for old, _ in scored) / len(scored) if scored else None,
         now=sum(new for _, new in scored) / len(scored) if scored else None,
-        difference=result and Interval(result.difference, result.low, result.high, result.n),
-        p=result and result.p,
+        difference=Interval(result.difference, result.low, result.high, result.n) if result else None,
+        p=result.p if result else None,
         new_index=new_index,
     )

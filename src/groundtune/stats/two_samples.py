@@ -143,7 +143,8 @@ def _kernel(vectors: Floats) -> Floats:
     distances = np.maximum(squares[:, None] + squares[None, :] - 2 * vectors @ vectors.T, 0.0)
     apart = distances[np.triu_indices(len(vectors), 1)]
     width = float(np.median(apart)) or float(apart.mean()) or 1.0
-    return np.exp(-distances / width)
+    kernel: Floats = np.exp(-distances / width)
+    return kernel
 
 
 def _out_of_fold(kernel: Floats, n: int, rng: np.random.Generator) -> Floats:

@@ -6,6 +6,7 @@ they are asked for.
 """
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
@@ -143,7 +144,7 @@ def _compared(parts: CanaryParts, examples: Sequence[Example], key: str) -> Cana
     if any(example.id not in rows or rows[example.id].status == "error" for example in examples):
         return None
     answers = [
-        CanaryAnswer(row.example, row.status, row.output, _score(row.scores, parts.config))
+        CanaryAnswer(row.example, row.status, _digest(row.output), _score(row.scores, parts.config))
         for row in (rows[example.id] for example in examples)
     ]
     return CanarySet(key, parts.name, run.started or parts.choice.time, None, tuple(answers))
@@ -159,15 +160,21 @@ async def _asked(parts: CanaryParts, examples: Sequence[Example]) -> dict[str, C
                 answer = await request_answer(approach, question_of(example))
             except GroundtuneError as error:
                 failures.append(error)
-                return CanaryAnswer(example.id, "error", error.message)
+                return CanaryAnswer(example.id, "error")
         output = answer.text if answer.output is None else answer.output
-        return CanaryAnswer(example.id, answer.status, output, _score(parts.score(answer, example), parts.config))
+        return CanaryAnswer(
+            example.id, answer.status, _digest(output), _score(parts.score(answer, example), parts.config)
+        )
 
     async with parts.approach as approach:
         answers = await asyncio.gather(*(ask(approach, example) for example in examples))
     if len(failures) == len(examples):
         raise failures[0]
     return {answer.example: answer for answer in answers}
+
+
+def _digest(output: Any) -> str:
+    return digest_text(json.dumps(output, sort_keys=True))
 
 
 def _score(scores: Mapping[str, float], config: Config) -> float | None:

@@ -208,4 +208,5 @@ def _accuracy(compared: Compared | None, recent: Sequence[Served]) -> tuple[Unla
     confidences = [row.confidence for row in answers if row.confidence is not None]
     if len(confidences) < len(answers):
         return UnlabelledAccuracy(None, "some recent answers state no confidence"), known
-    return unlabelled_accuracy(*map(list, zip(*stated, strict=True)), confidences), known  # type: ignore[arg-type]
+    labelled = [confidence for confidence, _ in stated], [right for _, right in stated]
+    return unlabelled_accuracy(*labelled, confidences), known
