@@ -146,6 +146,17 @@ def test_remove_removes_only_the_named_model(models: Path, run: Run) -> None:
     assert run("remove", "fast-1")[0] == 3
 
 
+def test_models_of_a_learning_curve_are_listed_and_removed_by_their_id(models: Path, run: Run) -> None:
+    quarter = models.parent / "curve" / "25" / "models"
+    write_artifact(quarter / "fast-9", artifact("fast", 9))
+    assert ids(run("list", "--json")[1]) == ["fast-1", "fast-2", "slow-3", "fast-9"]
+    line = next(line for line in run("list")[1].splitlines() if line.split()[:1] == ["fast-9"])
+    assert f"of a learning curve: {quarter}" in line
+    assert run("remove", "fast-9")[:2] == (0, "removed fast-9\n")
+    assert not (quarter / "fast-9").exists()
+    assert run("remove", "fast")[:2] == (0, "removed fast-2\n"), "a name means the models of the project"
+
+
 def test_seen_finds_models_trained_on_a_file(models: Path, run: Run) -> None:
     assert ids(run("seen", "tickets.jsonl", "--json")[1]) == ["fast-1", "fast-2"]
     assert ids(run("seen", "docs", "--json")[1]) == ["slow-3"]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from groundtune.approaches.families import Family
 from groundtune.decide.costs import (
     CostedApproach,
     CostModel,
@@ -31,13 +32,17 @@ def model(**fixed: float) -> CostModel:
     return CostModel(known)
 
 
+def costed(name: str, family: Family, use: MeasuredUse | None = None, *, labelled: int | None = None) -> CostedApproach:
+    return CostedApproach(name, frozenset((family,)), use, labelled)
+
+
 def flat(**fixed: float) -> CostModel:
     """Return a model without uncertainty, and without anything to pay but what is named."""
     return model(**dict.fromkeys(default_assumptions(), 0.0) | fixed)
 
 
 def test_a_request_here_costs_its_seconds() -> None:
-    cost = flat(machine_usd_per_hour=0.36, requests_per_month=1_000).cost(CostedApproach("rag", "rag", LOCAL))
+    cost = flat(machine_usd_per_hour=0.36, requests_per_month=1_000).cost(costed("rag", "rag", LOCAL))
     assert cost.per_request_usd is not None
     assert cost.per_request_usd.likely == pytest.approx(0.0002)  # 2 s of 0.36 dollars an hour
     assert cost.monthly_usd is not None
@@ -45,16 +50,14 @@ def test_a_request_here_costs_its_seconds() -> None:
 
 
 def test_a_correct_answer_costs_more_than_a_request() -> None:
-    cost = flat(requests_per_month=1).cost(
-        CostedApproach("rag", "rag", replace(PAID, correct=Interval(0.5, 0.5, 0.5, 9)))
-    )
+    cost = flat(requests_per_month=1).cost(costed("rag", "rag", replace(PAID, correct=Interval(0.5, 0.5, 0.5, 9))))
     assert cost.per_correct_usd is not None
     assert cost.per_correct_usd.likely == pytest.approx(0.02)
 
 
 def test_an_approach_that_is_never_right_has_no_price_of_a_correct_answer() -> None:
     use = replace(PAID, correct=Interval(0.0, 0.0, 0.0, 50))
-    assert model().cost(CostedApproach("prompt", "prompt", use)).per_correct_usd is None
+    assert model().cost(costed("prompt", "prompt", use)).per_correct_usd is None
 
 
 @pytest.mark.parametrize(
@@ -66,11 +69,11 @@ def test_an_approach_that_is_never_right_has_no_price_of_a_correct_answer() -> N
     ],
 )
 def test_an_unknown_price_makes_the_month_unknown_and_says_which(use: MeasuredUse, unknown: str) -> None:
-    approach = CostedApproach("hybrid", "both", use)
+    approach = costed("hybrid", "both", use)
     cost = model().cost(approach)
     assert cost.monthly_usd is None
     assert cost.unknown == (unknown,)
-    crossing = model().crossover(approach, CostedApproach("rag", "rag", PAID))
+    crossing = model().crossover(approach, costed("rag", "rag", PAID))
     assert crossing.requests_per_month is None
 
 
@@ -78,7 +81,7 @@ def test_an_unknown_price_makes_the_month_unknown_and_says_which(use: MeasuredUs
 @given(low=prices, more=prices, volume=st.integers(1, 10**7))
 def test_months_rise_with_price_and_volume(low: float, more: float, volume: int) -> None:
     here, twice = model(requests_per_month=volume), model(requests_per_month=2 * volume)
-    cheap, dear = (CostedApproach("rag", "rag", replace(PAID, usd=price)) for price in (low, low + more))
+    cheap, dear = (costed("rag", "rag", replace(PAID, usd=price)) for price in (low, low + more))
     costs = [each.cost(approach).monthly_usd for each, approach in ((here, cheap), (here, dear), (twice, dear))]
     assert costs[0].likely < costs[1].likely < costs[2].likely  # type: ignore[union-attr]
 
@@ -91,9 +94,7 @@ def test_months_rise_with_price_and_volume(low: float, more: float, volume: int)
 )
 def test_below_a_crossover_the_other_is_cheaper(usd: tuple[float, float], seed: int, families: tuple[Any, Any]) -> None:
     known = default_assumptions()
-    a, b = (
-        CostedApproach(family, family, replace(PAID, usd=price)) for family, price in zip(families, usd, strict=True)
-    )
+    a, b = (costed(family, family, replace(PAID, usd=price)) for family, price in zip(families, usd, strict=True))
     crossing = CostModel(known, seed=seed).crossover(a, b)
     if crossing.requests_per_month is None:
         return
@@ -113,15 +114,15 @@ def test_below_a_crossover_the_other_is_cheaper(usd: tuple[float, float], seed: 
 
 
 def test_lines_that_do_not_cross_never_do() -> None:
-    cheap = CostedApproach("prompt", "prompt", replace(PAID, usd=0.001))
-    (crossing,) = all_crossovers(model(), [cheap, CostedApproach("both", "both", PAID)])
+    cheap = costed("prompt", "prompt", replace(PAID, usd=0.001))
+    (crossing,) = all_crossovers(model(), [cheap, costed("both", "both", PAID)])
     assert (crossing.requests_per_month, crossing.cheaper_above) == (None, None)
     assert crossing.cheaper_always == "prompt"
 
 
 def test_the_parts_of_a_month_add_up() -> None:
     cost = flat(requests_per_month=100, upkeep_hours_prompt=2, person_usd_per_hour=50, prompt_weeks=1).cost(
-        CostedApproach("prompt", "prompt", PAID)
+        costed("prompt", "prompt", PAID)
     )
     parts = {name: part.likely for name, part in cost.parts.items() if part and name.endswith("monthly")}
     assert parts == pytest.approx({"upkeep, monthly": 100, "set-up, monthly": 40 * 50 / 12, "requests, monthly": 1})
@@ -131,7 +132,7 @@ def test_the_parts_of_a_month_add_up() -> None:
 
 def test_a_closed_book_model_is_trained_again_when_its_facts_change() -> None:
     use = replace(LOCAL, training_usd=100.0)
-    approaches = [CostedApproach("tuned", "fine-tune", use), CostedApproach("hybrid", "both", use)]
+    approaches = [costed("tuned", "fine-tune", use), costed("hybrid", "both", use)]
     stable, moving = (CostModel(default_assumptions(), changes=changes) for changes in ("never", "weekly"))
     for approach, dearer in zip(approaches, (True, False), strict=True):
         parts = [each.cost(approach).parts["retraining, monthly"] for each in (stable, moving)]
@@ -140,7 +141,7 @@ def test_a_closed_book_model_is_trained_again_when_its_facts_change() -> None:
 
 def test_labelled_examples_at_hand_are_not_paid_again() -> None:
     parts = [
-        model().cost(CostedApproach("tuned", "fine-tune", LOCAL, labelled=labelled)).parts["labelling"]
+        model().cost(costed("tuned", "fine-tune", LOCAL, labelled=labelled)).parts["labelling"]
         for labelled in (None, 500)
     ]
     assert parts[0].likely > 0 == parts[1].likely  # type: ignore[union-attr]

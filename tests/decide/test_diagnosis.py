@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.decide.diagnosis import Diagnosis, diagnose, largest_causes
+from groundtune.decide.diagnosis import UNCITED, WRONG, Diagnosis, diagnose, largest_causes
 from groundtune.measure.retrieval_quality import CAUSES as RETRIEVAL_CAUSES
 from groundtune.measure.tables import CAUSES, Cause, CauseShare, Failures
 from groundtune.types import ApproachSummary, Interval
@@ -85,12 +85,26 @@ def test_the_best_approach_comes_first() -> None:
 
 def test_approaches_with_the_same_advice_share_a_line() -> None:
     missed, wrong = failures("evidence not retrieved", "error"), failures("answer wrong", passages=False)
-    lines = list(
-        largest_causes(diagnose({"rag": missed, "prompt": wrong, "rag:large": missed, "best": failures()}, []))
+    ((heading, lines),) = largest_causes(
+        diagnose({"rag": missed, "prompt": wrong, "rag:large": missed, "best": failures()}, [])
     )
+    assert heading == WRONG
     assert [where for where, _ in lines] == [
         "evidence not retrieved: rag 25% [10%, 40%] of 20, such as a, b and c; "
         "rag:large 25% [10%, 40%] of 20, such as a, b and c",
         "answer wrong: prompt 25% [10%, 40%] of 20, such as a, b and c",
     ]
     assert lines[1][1] == "it is given no passages: compare rag"
+
+
+def test_right_answers_that_are_uncited_hide_no_failure() -> None:
+    often = CauseShare("right but uncited", 9, Interval(0.45, 0.3, 0.6, 20), ("d",))
+    both = Failures(20, (often, *failures("answer wrong").causes), takes_passages=True, states_confidence=False)
+    only = Failures(20, (often,), takes_passages=True, states_confidence=False)
+    found = diagnose({"rag": both, "rag:large": only}, [])
+    assert [each.cause for each in found[0].causes] == ["answer wrong", "right but uncited"]
+    headings = {heading: [where for where, _ in lines] for heading, lines in largest_causes(found)}
+    assert headings == {
+        WRONG: ["answer wrong: rag 25% [10%, 40%] of 20, such as a, b and c"],
+        UNCITED: ["right but uncited: rag 45% [30%, 60%] of 20, such as d; rag:large 45% [30%, 60%] of 20, such as d"],
+    }

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from groundtune.decide.costs import CHANGES_PER_YEAR
 from groundtune.decide.flips import find_flips, moves, stretches
+from groundtune.decide.machine_prices import MachinePrices
 from groundtune.decide.rules import Case, Outcome, Requirements, Rules, both_orders
 from groundtune.decide.trainings import TrainingCost, Trainings
 from groundtune.decide.wording import scale_of
+from groundtune.measure.tables import ErrorsAsWrong
 from groundtune.types import ApproachSummary, Difference, Flip, Interval
 
 NAMES = ("prompt", "rag", "tuned", "hybrid")
@@ -26,7 +28,13 @@ def moved(case: Case, flip: Flip, value: Any) -> Case:
     if flip.key.startswith("usd_per_1k."):
         name = flip.key.partition(".")[2]
         measured = [replace(each, usd_per_1k=value) if each.name == name else each for each in case.measured]
-        return replace(case, measured=measured)
+        seconds = {each: known for each, known in case.machine.seconds.items() if each != name}
+        return replace(case, measured=measured, machine=replace(case.machine, seconds=seconds))
+    if flip.key == "machine_usd_per_hour":
+        return replace(case, machine=replace(case.machine, usd_per_hour=value))
+    if flip.key == "errors":
+        assert case.counting_errors is not None
+        return case.counting_errors
     if flip.key == "months":
         return replace(case, trainings=replace(case.trainings, months=value))
     if flip.key == "documents_change":
@@ -48,15 +56,23 @@ def case_of(
     differ: dict[tuple[str, str], bool],
     requirements: Requirements,
     trainings: Trainings | None = None,
+    machine: MachinePrices | None = None,
+    errors_as_wrong: ErrorsAsWrong | None = None,
 ) -> Case:
+    rules = Rules(
+        both_orders(differences(approaches, differ)), requirements, 300, scale_of(approaches, "correct"), True
+    )
+    return Case(approaches, rules, trainings or Trainings(), machine or MachinePrices(), errors_as_wrong)
+
+
+def differences(approaches: list[ApproachSummary], differ: dict[tuple[str, str], bool]) -> list[Difference]:
     pairs = []
     for (a, b), real in differ.items():
         first, second = (next(each for each in approaches if each.name == name) for name in (a, b))
         gap = (first.mean or 0) - (second.mean or 0)
         p = 0.001 if real else 0.5
         pairs.append(Difference(a, b, gap, gap - 0.05, gap + 0.05, p, p, 300, 0.08, 1200))
-    rules = Rules(both_orders(pairs), requirements, 300, scale_of(approaches, "correct"), prefer_simpler=True)
-    return Case(approaches, rules, trainings or Trainings())
+    return pairs
 
 
 prices = st.sampled_from([None, 0.0, 0.5, 0.9, 1.0, 1.07, 2.0, 2.9, 3.1, 9.0, 30.0])
@@ -91,7 +107,19 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from([None, *CHANGES_PER_YEAR])),
     )
     requirements = Requirements(**{key: draw(values) for key, values in limits.items()})
-    return case_of(approaches, differ, requirements, trainings)
+    here = draw(st.sets(st.sampled_from(NAMES)))
+    machine = MachinePrices(
+        draw(st.sampled_from([0.2, 3.0])), {name: draw(st.sampled_from([None, 0.004, 1.0, 1.07, 9.0])) for name in here}
+    )
+    errors = draw(st.none() | st.lists(st.sampled_from([0.4, 0.7, 0.75]), min_size=4, max_size=4))
+    if errors is None:
+        return case_of(approaches, differ, requirements, trainings, machine)
+    lowered = [replace(each, mean=min(each.mean or 0, mean)) for each, mean in zip(approaches, errors, strict=True)]
+    found = ErrorsAsWrong(
+        {each.name: Interval(each.mean or 0, 0.1, 0.9, 300) for each in lowered},
+        tuple(differences(lowered, {names: draw(st.booleans()) for names in differ})),
+    )
+    return case_of(approaches, differ, requirements, trainings, machine, found)
 
 
 def between(now: float, value: float, *, whole: bool) -> list[float]:
@@ -107,7 +135,7 @@ def between(now: float, value: float, *, whole: bool) -> list[float]:
 def test_a_flip_changes_the_verdict_and_nothing_nearer_does(case: Case) -> None:
     before = state(case.outcome)
     for flip in find_flips(case):
-        if flip.key in ("errors", "requirements"):
+        if flip.key == "requirements":
             continue
         after = state(moved(case, flip, flip.value).outcome)
         assert after != before, flip
@@ -144,6 +172,24 @@ def test_training_pays_above_a_volume() -> None:
     # above, tuned costs 0.5 + 250,000 / volume for 1,000 questions: as much as 90% of rag at 113,636
     assert flip.value in (96_200, 114_000)
     assert "requests a month or more (now 20,000)" in flip.sentence
+
+
+def test_a_dear_machine_flips_to_what_is_billed() -> None:
+    approaches = [approach("rag", 0.75, 3.0, 1.0, 0.02, 1.0), approach("tuned", 0.75, None, 1.0, 0.02, 1.0)]
+    case = case_of(approaches, {("rag", "tuned"): False}, Requirements(), None, MachinePrices(0.2, {"tuned": 1.0}))
+    assert case.outcome.choice is not None
+    assert case.outcome.choice.name == "tuned"
+    assert case.priced[1].usd_per_1k == pytest.approx(1000 * 0.2 / 3600)
+    flip = next(flip for flip in find_flips(case) if flip.key == "machine_usd_per_hour")
+    # a second of it costs 0.278 dollars for 1,000 questions and dollar an hour: 2.70, which is 90% of rag, at 9.72
+    assert (flip.value, flip.side, flip.choice) == (9.73, "or more", "rag")
+    assert flip.sentence.startswith("If an hour of this machine cost $9.73 or more (now $0.20), rag")
+
+
+def test_a_difference_below_a_cent_decides_nothing() -> None:
+    approaches = [approach("rag", 0.75, 0.004, 1.0, 0.02, 1.0), approach("tuned", 0.75, 0.001, 1.0, 0.02, 1.0)]
+    case = case_of(approaches, {("rag", "tuned"): False}, Requirements())
+    assert (case.outcome.choice and case.outcome.choice.name, case.outcome.why) == ("rag", "simple")
 
 
 def test_a_name_with_braces_stays_as_it_is() -> None:

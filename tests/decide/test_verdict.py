@@ -5,6 +5,7 @@ import pytest
 
 from groundtune.decide.rules import Requirements, case_of
 from groundtune.decide.verdict import decide
+from groundtune.measure.tables import ErrorsAsWrong
 from groundtune.types import ApproachSummary, Difference, Interval, Verdict
 
 FREE = Requirements()
@@ -507,14 +508,21 @@ def test_no_score_at_all_rules_out() -> None:
     assert result.ruled_out == {"a": ("none of its 40 rows has the score correct (most common: bad_key, 40)",)}
 
 
-def test_errors_that_would_reverse_the_order_are_reported() -> None:
+@pytest.mark.parametrize(
+    ("mean", "measurable", "becomes"),
+    [(0.6, True, "b would be recommended"), (0.74, False, "there would be no clear winner"), (0.84, True, None)],
+)
+def test_errors_that_would_change_the_choice_are_reported(mean: float, measurable: bool, becomes: str | None) -> None:
     summaries = [summary("a", 0.85, n=260, answered=260, errors=40), summary("b", 0.8)]
-    result = verdict(summaries, [pair("a", "b", 0.05, 0.01, n=260)])
+    differ = pair("a", "b", mean - 0.8, 0.01 if measurable else 0.5)
+    counted = ErrorsAsWrong(
+        {"a": Interval(mean, mean - 0.05, mean + 0.05, 300), "b": Interval(0.8, 0.7, 0.9, 300)}, (differ,)
+    )
+    result = verdict(summaries, [pair("a", "b", 0.05, 0.01, n=260)], errors_as_wrong=counted)
     assert result.choice == "a"
-    assert flips(result)[0] == "If every error counted as wrong, b (80%) would be ahead of a (74%)."
     assert "a: 40 errors, excluded from its figures." in result.caveats
-    few = [summary("a", 0.85, n=295, answered=295, errors=5), summary("b", 0.8)]
-    assert not any("error" in flip for flip in flips(verdict(few, [pair("a", "b", 0.05, 0.01, n=295)])))
+    said = [flip for flip in flips(result) if "error" in flip]
+    assert said == ([f"If every error counted as wrong, {becomes}."] if becomes else [])
 
 
 # Flips, caveats, words

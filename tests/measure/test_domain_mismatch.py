@@ -1,6 +1,8 @@
 """An embedder that does not fit: what words find and vectors do not, and words cut into many pieces."""
 
-from groundtune.measure.domain_mismatch import DomainMismatch, domain_mismatch, shattered_words
+import pytest
+
+from groundtune.measure.domain_mismatch import DomainMismatch, ShatteredWords, domain_mismatch, shattered_words
 from groundtune.models.local_embedder import BundledEmbedder
 
 COUNT = BundledEmbedder().count_tokens
@@ -15,12 +17,32 @@ def mismatch(only_words: int, only_vectors: int, document: str, *, both: int = 2
     return domain_mismatch(by_words, by_vectors, texts, [document], COUNT)
 
 
+def shattered(*texts: str) -> ShatteredWords:
+    found = shattered_words(texts, COUNT)
+    assert found is not None
+    return found
+
+
 def test_words_of_another_language_and_codes_are_shattered() -> None:
-    assert shattered_words([PLAIN], COUNT).words == ()
-    found = shattered_words([STRANGE, PLAIN], COUNT)
+    assert shattered(PLAIN).words == ()
+    found = shattered(STRANGE, PLAIN)
     assert set(found.words) >= {"Kreuzschlitzschraube", "KX-4711", "Fugenversatzverschiebungen"}
     assert 0 < found.share < 0.5
-    assert shattered_words(["", "12 34 5,678"], COUNT).share == 0
+    assert shattered("", "12 34 5,678").share == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "返金は三十日以内に銀行口座へ振り込まれます。",
+        "退款将在三十天内支付到您的银行账户。",
+        "การคืนเงินจะโอนเข้าบัญชีธนาคารภายในสามสิบวัน",
+    ],
+)
+def test_scripts_without_spaces_have_no_words_to_count(text: str) -> None:
+    assert shattered_words([text], COUNT) is None
+    assert shattered(f"{PLAIN} {PLAIN} {text}").words == ()
+    assert mismatch(0, 0, text).sentence is None
 
 
 def test_measurably_more_by_words_is_a_mismatch_with_advice() -> None:

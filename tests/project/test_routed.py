@@ -40,12 +40,13 @@ output_per_million = 1.0
 """
 
 
-def examples() -> str:
+def examples(group: str | None = None) -> str:
     rows = []
     for label, words in (("animals", DOGS), ("money", TAXES)):
         for word in words:
             for at, about in enumerate(ABOUT):
                 rows.append({"id": f"{word}-{at}", "input": about.format(word), "output": label, "split": "test"})
+    rows = [{**row, "group": group} for row in rows] if group else rows
     return "\n".join(json.dumps(row) for row in rows)
 
 
@@ -111,6 +112,14 @@ def test_a_router_that_does_not_pay_is_not_kept(open_project: Any) -> None:
     assert not project.workspace.router.exists()
     with pytest.raises(MissingError, match="needs a router that pays"):
         project.use("routed")
+
+
+def test_questions_that_all_belong_together_are_refused(open_project: Any) -> None:
+    project: Project = open_project(never_right)
+    (project.root / "examples.jsonl").write_text(examples(group="one"))
+    project.compare(approaches=["prompt", "prompt:large"])
+    with pytest.raises(UsageError, match="needs examples of 5 groups or documents, not 1"):
+        project.route()
 
 
 def test_too_few_approaches_are_refused(open_project: Any) -> None:

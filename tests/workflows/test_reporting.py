@@ -12,7 +12,7 @@ import pytest
 
 from groundtune.build.approach_registry import ApproachRegistry
 from groundtune.common.files import read_json
-from groundtune.decide.diagnosis import HEADING
+from groundtune.decide.diagnosis import WRONG
 from groundtune.errors import ConfigError, JudgeError, MissingError, ProviderError, UsageError
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.results import RESULTS, encode_result, write_result
@@ -378,7 +378,7 @@ def test_a_report_shows_the_verdict_and_a_table_of_the_approaches() -> None:
     assert lines[at + 1].split() == ["approach", "correct", "abstained", "errors", "p95", "s", "usd/1k"]
     assert lines[at + 2].split()[:2] == ["a", "0.900"]
     assert lines[at + 3].split()[:2] == ["b", "0.200"]
-    assert lines[at + 4] == HEADING
+    assert lines[at + 4] == WRONG
     assert lines[at + 5].startswith(
         "  unknown: a 10% [1%, 46%] of 10, such as e9; b 80% [44%, 95%] of 10, such as e2, e3 and e4. "
     )

@@ -103,6 +103,27 @@ def test_what_is_stale_is_named_with_what_refreshes_it(compared: Project, capsys
     assert "what it rests on has changed" in capsys.readouterr().out
 
 
+def test_what_decides_besides_requirements_is_named(compared: Project) -> None:
+    file = compared.root / "groundtune.toml"
+    file.write_text(f'name = "test"\n{TOML}residency = "local"\n[compare]\nprefer_simpler = false\nprimary = "f1"\n')
+    (stale,) = verified(compared).stale
+    assert stale.sentence == "changed in groundtune.toml: prefer_simpler, residency, primary"
+    assert stale.command == "groundtune compare: no model is asked again"
+
+
+def test_an_index_of_an_older_version_is_stale(compared: Project) -> None:
+    manifest = compared.workspace.folder / "index" / "manifest.json"
+    values = json.loads(manifest.read_text())
+    values["parts"]["splitter"] = "1"
+    manifest.write_text(json.dumps(values))
+    found = verified(compared)
+    assert found.follows
+    (stale,) = found.stale
+    assert stale.what == "index"
+    assert stale.sentence.startswith("the verdict needs the index, which cannot be used: ")
+    assert stale.command.startswith("groundtune ingest --rebuild, then groundtune compare")
+
+
 def test_a_verdict_by_another_score_holds_by_that_score(compared: Project) -> None:
     assert compared.report(primary="f1").verdict != compared.report().verdict
     compared.report(primary="f1")

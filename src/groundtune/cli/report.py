@@ -152,13 +152,13 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
 
 
 def _show_diagnoses(report: "Report") -> None:
-    from groundtune.decide.diagnosis import HEADING, largest_causes
+    from groundtune.decide.diagnosis import largest_causes
 
-    for at, (where, advice) in enumerate(largest_causes(report.diagnoses)):
-        if at == 0:
-            output.print_line(f"\n{HEADING}")
-        output.print_line(f"  {where}")
-        output.print_line(f"    {advice}")
+    for heading, found in largest_causes(report.diagnoses):
+        output.print_line(f"\n{heading}")
+        for where, advice in found:
+            output.print_line(f"  {where}")
+            output.print_line(f"    {advice}")
 
 
 def _show_summaries(report: "Report") -> None:

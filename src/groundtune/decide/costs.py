@@ -6,7 +6,7 @@ every sum that it enters unknown.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -62,9 +62,11 @@ class MeasuredUse:
     correct: Interval | None
     """Mean of the score that decides."""
     training_usd: float | None = 0.0
-    """Price of one training; None when unknown, 0 when nothing was trained."""
+    """Price of one training of each model in it; None when unknown, 0 when nothing was trained or paid."""
     training_seconds: float = 0.0
-    """Seconds of one training on this machine."""
+    """Seconds of these trainings on this machine."""
+    hosted: bool = False
+    """Whether a trained model in it is hosted elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class CostedApproach:
     """An approach whose cost is asked for."""
 
     name: str
-    family: Family
+    families: Set[Family]
+    """Of the approaches that answer when it is asked: one, unless it is a combination."""
     use: MeasuredUse | None = None
     """None: nothing was measured, so that assumptions are used."""
     labelled: int | None = None
@@ -80,11 +83,11 @@ class CostedApproach:
 
     @property
     def retrieves(self) -> bool:
-        return self.family in ("rag", "both")
+        return not self.families.isdisjoint(("rag", "both"))
 
     @property
     def is_trained(self) -> bool:
-        return self.family in ("fine-tune", "both")
+        return not self.families.isdisjoint(("fine-tune", "both"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,7 @@ class CostModel:
         if approach.retrieves:
             parts["storage, monthly"] = draws["storage_usd_per_month"]
         if approach.is_trained:
-            if approach.use is None or not approach.use.runs_here:
+            if approach.use is None or approach.use.hosted:
                 parts["hosting, monthly"] = draws["tuned_hosting_usd_per_month"]
             training = self._training(approach)
             parts["retraining, monthly"] = None if training is None else training * self._retrainings(approach) / 12
@@ -286,7 +289,7 @@ class CostModel:
     def _retrainings(self, approach: CostedApproach) -> Draws:
         """Trainings a year. A closed-book model is out of date when its facts change, one over passages is not."""
         drift = self._draws["retrainings_per_year"]
-        if approach.family == "both" or self._changes is None:
+        if "fine-tune" not in approach.families or self._changes is None:
             return drift
         return np.maximum(drift, min(MOST_RETRAININGS, CHANGES_PER_YEAR[self._changes]))
 

@@ -46,7 +46,7 @@ class Diagnosis:
     """All rows of the approach, errors included."""
     failures: int
     causes: tuple[Remedy, ...]
-    """Those that occur, most frequent first."""
+    """Those that occur: whose repair could gain most first, then the most frequent."""
 
 
 def diagnose(
@@ -57,24 +57,24 @@ def diagnose(
     means = {summary.name: -1.0 if summary.mean is None else summary.mean for summary in summaries}
     best_first = sorted(failures.items(), key=lambda item: -means.get(item[0], -1.0))
     return tuple(
-        Diagnosis(
-            name,
-            found.n,
-            found.count,
-            tuple(
-                Remedy(
-                    each.cause,
-                    each.count,
-                    each.share,
-                    0.0 if each.cause == "right but uncited" else each.share.mean,
-                    each.examples,
-                    _advice(each.cause, name, found, task, limits.get(name, "")),
-                )
-                for each in found.causes
-            ),
-        )
+        Diagnosis(name, found.n, found.count, tuple(_remedies(name, found, task, limits.get(name, ""))))
         for name, found in best_first
     )
+
+
+def _remedies(name: str, found: Failures, task: Task, limit: str) -> list[Remedy]:
+    remedies = [
+        Remedy(
+            each.cause,
+            each.count,
+            each.share,
+            0.0 if each.cause == "right but uncited" else each.share.mean,
+            each.examples,
+            _advice(each.cause, name, found, task, limit),
+        )
+        for each in found.causes
+    ]
+    return sorted(remedies, key=lambda remedy: (-remedy.gain_at_most, -remedy.count))
 
 
 def _advice(cause: Cause, approach: str, found: Failures, task: Task, limit: str) -> str:
@@ -131,17 +131,28 @@ def _knowledge(approach: str, task: Task) -> str:
     return f"it is given no passages: compare {'hybrid' if family_of(approach) == 'fine-tune' else 'rag'}"
 
 
-HEADING = "Where they fail most; repairing it makes at most this share of the answers right"
-"""Stands above `largest_causes`."""
+WRONG = "Where they fail most; repairing it makes at most this share of the answers right"
+UNCITED = "Right, but not by the passages that they cite"
 
 
-def largest_causes(diagnoses: Sequence[Diagnosis]) -> Iterator[tuple[str, str]]:
-    """Yield the most frequent cause of each approach, and the advice; approaches with the same of both share a line."""
+def largest_causes(diagnoses: Sequence[Diagnosis]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield a heading with lines: the cause whose repair could gain most, of each approach, and the advice.
+
+    Right answers that are uncited come under a heading of their own. Approaches with the same cause and advice share a
+    line.
+    """
+    wrong = [(each, each.causes[0]) for each in diagnoses if each.causes and each.causes[0].gain_at_most > 0]
+    if wrong:
+        yield WRONG, list(_lines(wrong))
+    uncited = [(each, cause) for each in diagnoses for cause in each.causes if cause.cause == "right but uncited"]
+    if uncited:
+        yield UNCITED, list(_lines(uncited))
+
+
+def _lines(causes: Sequence[tuple[Diagnosis, Remedy]]) -> Iterator[tuple[str, str]]:
     alike: dict[tuple[Cause, str], list[str]] = {}
-    for diagnosis in diagnoses:
-        if diagnosis.causes:
-            largest = diagnosis.causes[0]
-            alike.setdefault((largest.cause, largest.advice), []).append(_figures(diagnosis, largest))
+    for diagnosis, found in causes:
+        alike.setdefault((found.cause, found.advice), []).append(_figures(diagnosis, found))
     for (cause, advice), approaches in alike.items():
         yield f"{cause}: {'; '.join(approaches)}", advice
 

@@ -13,7 +13,8 @@ from itertools import pairwise, permutations
 from typing import Any, Literal
 
 from groundtune.decide.costs import CHANGES_PER_YEAR
-from groundtune.decide.rules import CLEARLY_CHEAPER, Case, Outcome
+from groundtune.decide.machine_prices import MachinePrices
+from groundtune.decide.rules import CENT, CLEARLY_CHEAPER, Case, Outcome
 from groundtune.decide.wording import join_names, usd
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import Flip
@@ -117,6 +118,8 @@ def moves(case: Case) -> Iterator[Move]:
         monthly = [None if price is None else price / 1000 * requests for price in prices]
         yield _limit(case, "max_usd_per_month", monthly, _dollars, "With a budget of {value} {side} a month")
     yield from _prices(case)
+    if case.machine.seconds:
+        yield _machine(case)
     if any(case.trainings.usd(each.name) for each in priced) or needed.max_usd_per_month is not None:
         yield _volume(case)
     if needed.requests_per_month and any(case.trainings.usd(each.name) for each in priced):
@@ -153,15 +156,10 @@ def _volume(case: Case) -> Move:
     needed = case.rules.requirements
     lines = [
         (each.usd_per_1k, 1000 * (case.trainings.usd(each.name) or 0.0) / case.trainings.months)
-        for each in case.measured
+        for each in case.requests
         if each.usd_per_1k is not None
     ]
-    places = [
-        (share * other_once - once) / (request - share * other_request)
-        for (request, once), (other_request, other_once) in permutations(lines, 2)
-        for share in (1.0, CLEARLY_CHEAPER)
-        if request != share * other_request
-    ]
+    places = [1 / shared for shared in _meetings(lines) if shared]
     for request, once in lines:
         if (limit := needed.max_usd_per_1k) is not None and request != limit:
             places.append(once / (limit - request))
@@ -180,13 +178,48 @@ def _volume(case: Case) -> Move:
     )
 
 
+def _machine(case: Case) -> Move:
+    """Move what an hour of this machine costs: the price of what runs here grows with it."""
+    needed, machine = case.rules.requirements, case.machine
+    fixed = replace(case, machine=replace(machine, usd_per_hour=0.0)).priced
+    hourly = {each.name: each.usd_per_1k for each in MachinePrices(1.0, machine.seconds).priced(case.measured)}
+    lines = [
+        (each.usd_per_1k, (hourly[each.name] or 0.0) if each.name in machine.seconds else 0.0)
+        for each in fixed
+        if each.usd_per_1k is not None
+    ]
+    limits = [needed.max_usd_per_1k]
+    if needed.max_usd_per_month is not None and needed.requests_per_month:
+        limits.append(1000 * needed.max_usd_per_month / needed.requests_per_month)
+    places = [*_meetings(lines)]
+    places += [(limit - price) / hour for price, hour in lines for limit in limits if limit is not None and hour]
+    return Move(
+        "machine_usd_per_hour",
+        machine.usd_per_hour,
+        places,
+        lambda value: replace(case, machine=replace(machine, usd_per_hour=value)),
+        "If an hour of this machine cost {value} {side}",
+        _dollars,
+        open_ended=False,
+    )
+
+
+def _meetings(lines: Sequence[tuple[float, float]]) -> Iterator[float]:
+    """Yield where prices become equal, or clearly apart. lines: price at 0, and what it grows by."""
+    for (price, growth), (other, other_growth) in permutations(lines, 2):
+        for share, apart in ((1.0, 0.0), (CLEARLY_CHEAPER, 0.0), (1.0, CENT)):
+            if growth != share * other_growth:
+                yield (share * other - apart - price) / (growth - share * other_growth)
+
+
 def _prices(case: Case) -> Iterator[Move]:
     """Move the price of the requests of each approach that leads; that of its training stays."""
     needed, leaders = case.rules.requirements, case.outcome.leaders
-    requests = {each.name: each.usd_per_1k for each in case.measured}
+    requests = {each.name: each.usd_per_1k for each in case.requests}
     for leader in leaders if len(leaders) > 1 else ():
         others = [each.usd_per_1k for each in leaders if each is not leader and each.usd_per_1k is not None]
         places = [factor * price for price in others for factor in (CLEARLY_CHEAPER, 1.0, 1 / CLEARLY_CHEAPER)]
+        places += [price + apart for price in others for apart in (-CENT, CENT)]
         if needed.max_usd_per_1k is not None:
             places.append(needed.max_usd_per_1k)
         if needed.max_usd_per_month is not None and needed.requests_per_month:
@@ -202,7 +235,8 @@ def _prices(case: Case) -> Iterator[Move]:
 
 def _repriced(case: Case, name: str, price: float) -> Case:
     measured = [replace(each, usd_per_1k=price) if each.name == name else each for each in case.measured]
-    return replace(case, measured=measured)
+    seconds = {each: seconds for each, seconds in case.machine.seconds.items() if each != name}
+    return replace(case, measured=measured, machine=replace(case.machine, seconds=seconds))
 
 
 def _points(move: Move) -> list[float]:
@@ -340,20 +374,11 @@ def _dropped(case: Case, before: Outcome, moved: set[str]) -> Iterator[Flip]:
 
 
 def _errors_as_wrong(case: Case, before: Outcome) -> Iterator[Flip]:
-    """Name the best approach that would overtake the choice if errors scored 0."""
-    choice, scale = before.choice, case.rules.scale
-    if not scale.is_share or choice is None or choice.mean is None:
-        return
-    means = {
-        summary.name: (summary.mean or 0.0) * summary.n / max(1, summary.answered + summary.abstained + summary.errors)
-        for summary in before.eligible
-    }
-    ours = means[choice.name]
-    overtaking = [each for each in before.eligible if (each.mean or 0.0) <= choice.mean and means[each.name] > ours]
-    if overtaking:
-        name = max(overtaking, key=lambda summary: means[summary.name]).name
-        ahead = f"{name} ({scale.value(means[name])}) would be ahead of {choice.name} ({scale.value(ours)})"
-        yield Flip("errors", None, None, "exactly", name, f"If every error counted as wrong, {ahead}.")
+    strict = case.counting_errors
+    if strict and _state(after := strict.outcome) != _state(before):
+        yield Flip(
+            "errors", None, None, "exactly", _choice(after), f"If every error counted as wrong, {_become(after)}."
+        )
 
 
 def _other_rules(case: Case, before: Outcome) -> Iterator[Flip]:

@@ -105,6 +105,8 @@ class Routing(Displayed):
         figures = f"{gain} over {self.single} alone{cost}, {p_value(self.gain.p)}, n = {self.n:,}"
         if self.adopted:
             return f"A router pays: {figures}."
+        if self.gain.difference < 0 and self.gain.p < ALPHA and self.gain.high < 0:
+            return f"No router: it is measurably worse, {figures}."
         return f"No router: its gain is not measurable, {figures}."
 
     def view(self) -> list[Block]:

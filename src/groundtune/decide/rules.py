@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from groundtune.common.text import format_count
+from groundtune.decide.machine_prices import MachinePrices
 from groundtune.decide.simplicity import parts_of, simplest
 from groundtune.decide.trainings import Trainings
 from groundtune.decide.wording import PRICE_HINT, Scale, in_batches, most_common_failure, scale_of, usd
 from groundtune.measure.metric_names import ASSERTED_WRONG
+from groundtune.measure.tables import ErrorsAsWrong
 from groundtune.types import ApproachSummary, Difference
 
 ALPHA = 0.05
@@ -17,7 +19,9 @@ TOLERANCE = 0.10
 """Largest deficit (as a fraction, by the 95% interval) at which a cheaper or simpler approach is chosen over another
 leader."""
 CLEARLY_CHEAPER = 0.9
-"""A price is clearly lower if it is at most this share of every other leader's price."""
+"""A price is clearly lower if it is at most this share of every other leader's price, and lower by CENT."""
+CENT = 0.01
+"""US dollars for 1,000 questions below which a difference of prices decides nothing: clocks are not that exact."""
 MAX_ERRORS = 0.2
 """Largest share of failed rows; above it, the remaining rows are not representative."""
 MIN_CITED = 0.9
@@ -230,7 +234,7 @@ def _simplest(
 
 
 def _clearly_cheaper(price: float | None, other: float) -> bool:
-    return price is not None and price < other and price <= CLEARLY_CHEAPER * other
+    return price is not None and price <= CLEARLY_CHEAPER * other and price <= other - CENT
 
 
 def _at_worst_slightly_behind(
@@ -260,14 +264,17 @@ def case_of(
     examples: int,
     prefer_simpler: bool = True,
     trainings: Trainings | None = None,
+    machine: MachinePrices | None = None,
+    errors_as_wrong: ErrorsAsWrong | None = None,
 ) -> "Case":
     """Return what a verdict is decided from.
 
     differences: every pair of approaches, p adjusted over all of them. examples: maximum number of rows of an approach.
-    prefer_simpler: whether the simplest may be the choice. trainings: their cost is added to the prices.
+    prefer_simpler: whether the simplest may be the choice. trainings: their cost is added to the prices. machine: its
+    seconds are the price of what runs here. errors_as_wrong: None where no row is an error.
     """
     rules = Rules(both_orders(differences), requirements, examples, scale_of(measured, primary), prefer_simpler)
-    return Case(measured, rules, trainings or Trainings())
+    return Case(measured, rules, trainings or Trainings(), machine or MachinePrices(), errors_as_wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,19 +282,41 @@ class Case:
     """All that a verdict is decided from."""
 
     measured: Sequence[ApproachSummary]
-    """Their prices are those of the requests."""
+    """Their prices are what is billed for the requests."""
     rules: Rules
     trainings: Trainings
+    machine: MachinePrices
+    errors_as_wrong: ErrorsAsWrong | None
+    """None where no row is an error."""
+
+    @property
+    def requests(self) -> list[ApproachSummary]:
+        """The approaches with the prices of their requests."""
+        return self.machine.priced(self.measured)
 
     @property
     def priced(self) -> list[ApproachSummary]:
         """The approaches with the prices that decide."""
-        return self.trainings.priced(self.measured, self.rules.requirements.requests_per_month)
+        return self.trainings.priced(self.requests, self.rules.requirements.requests_per_month)
 
     @property
     def outcome(self) -> Outcome:
         """What follows from the rules."""
         return apply_rules(self.priced, self.rules)
+
+    @property
+    def counting_errors(self) -> "Case | None":
+        """The case where every error counts as wrong; None without an error, and for scores of which 0 is not wrong."""
+        if (found := self.errors_as_wrong) is None or not self.rules.scale.is_share:
+            return None
+        measured = [
+            replace(each, mean=mean.mean, low=mean.low, high=mean.high, n=mean.n)
+            if (mean := found.means.get(each.name))
+            else each
+            for each in self.measured
+        ]
+        rules = replace(self.rules, pairs=both_orders(found.differences))
+        return replace(self, measured=measured, rules=rules, errors_as_wrong=None)
 
     def requiring(self, **changed: Any) -> "Case":
         """Return the case under other requirements."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from groundtune.approaches.families import family_of
+from groundtune.approaches.families import Parts, asked_by, family_of
 from groundtune.decide.costs import CHANGES_PER_YEAR, MOST_RETRAININGS
 from groundtune.types import ApproachSummary
 
@@ -25,17 +25,28 @@ class Trainings:
     months: int = 12
     changes: str | None = None
     """How often the facts change; None: unknown."""
+    parts: Parts = field(default_factory=dict)
+    """The approaches that combinations ask."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The model of each trained approach, which several may share."""
 
     def again(self, name: str) -> float:
         """Return how often a model is trained again within the months: one that knows its facts, as they change."""
-        if self.changes is None or family_of(name) != "fine-tune":
+        closed_book = any(family_of(asked) == "fine-tune" for asked in asked_by(name, self.parts))
+        if self.changes is None or not closed_book:
             return 0.0
         return min(MOST_RETRAININGS, CHANGES_PER_YEAR[self.changes]) * self.months / 12
 
     def usd(self, name: str) -> float | None:
-        """Return what the trainings of an approach cost over the months; None when unknown."""
-        cost = self.costs.get(name, TrainingCost(0.0))
-        return None if cost.usd is None else cost.usd * (1 + self.again(name) / cost.count)
+        """Return what the trainings of an approach, and of those that it asks, cost over the months; None: unknown."""
+        asked = (name,) if name in self.costs else asked_by(name, self.parts)  # older runs have their sum
+        of_models: dict[str, float] = {}
+        for part in asked:
+            cost, model = self.costs.get(part, TrainingCost(0.0)), self.models.get(part, part)
+            if cost.usd is None:
+                return None
+            of_models[model] = max(of_models.get(model, 0.0), cost.usd * (1 + self.again(part) / cost.count))
+        return sum(of_models.values())
 
     def priced(self, summaries: Sequence[ApproachSummary], requests: int | None) -> list[ApproachSummary]:
         """Return the approaches with the price of their trainings, where it and the requests a month are known."""

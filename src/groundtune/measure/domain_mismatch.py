@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from groundtune.common.text import format_count
 from groundtune.display import Block, Line
+from groundtune.languages.segmentation import has_unspaced
 from groundtune.stats.significance import exact_mcnemar
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -47,7 +48,7 @@ class DomainMismatch:
     only_vectors: int
     """The other way round."""
     shattered: ShatteredWords | None
-    """In the documents; None if the tokens of the embedder are only estimated."""
+    """In the documents; None if the tokens of the embedder are only estimated, and in scripts without spaces."""
     missed_words: tuple[str, ...]
     """Shattered words of the questions and evidence that only BM25 finds."""
 
@@ -98,9 +99,17 @@ class DomainMismatch:
         return [Line(text) for text in (self.sentence, self.advice) if text]
 
 
-def shattered_words(texts: Iterable[str], count_tokens: CountTokens) -> ShatteredWords:
-    """Return the words that take PIECES tokens or more. count_tokens: of the embedder, special tokens included."""
+def shattered_words(texts: Iterable[str], count_tokens: CountTokens) -> ShatteredWords | None:
+    """Return the words that take PIECES tokens or more; None where most letters are of scripts without spaces.
+
+    What stands between two spaces is no word in such scripts, so it is left out. count_tokens: of the embedder,
+    special tokens included.
+    """
     counts = Counter(word for text in texts for word in _WORD.findall(text))
+    unspaced = Counter({word: count for word, count in counts.items() if has_unspaced(word)})
+    if _letters(unspaced) > _letters(counts) / 2:
+        return None
+    counts -= unspaced
     total = counts.total()
     if not total:
         return ShatteredWords(0.0, ())
@@ -110,6 +119,10 @@ def shattered_words(texts: Iterable[str], count_tokens: CountTokens) -> Shattere
     shattered = Counter({word: counts[word] for word in words if tokens[word] - special >= PIECES})
     frequent = tuple(word for word, _ in shattered.most_common(WORDS_SHOWN))
     return ShatteredWords(shattered.total() / total, frequent)
+
+
+def _letters(counts: Counter[str]) -> int:
+    return sum(len(word) * count for word, count in counts.items())
 
 
 def domain_mismatch(
@@ -132,5 +145,5 @@ def domain_mismatch(
         only_words=len(missed),
         only_vectors=only_vectors,
         shattered=shattered_words(documents, count_tokens) if count_tokens else None,
-        missed_words=shattered_words(missed, count_tokens).words if count_tokens else (),
+        missed_words=found.words if count_tokens and (found := shattered_words(missed, count_tokens)) else (),
     )

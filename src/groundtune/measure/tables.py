@@ -1,9 +1,10 @@
 """Scores by label and by field, which score_tables.py computes, and failures by cause, which failures.py counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from groundtune.types import Interval
+from groundtune.types import Difference, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,15 @@ class CauseShare:
     """Share of all rows of the approach."""
     examples: tuple[str, ...]
     """Ids of the first three."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorsAsWrong:
+    """The figures of the deciding score where every error scores 0."""
+
+    means: Mapping[str, Interval]
+    """By approach."""
+    differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True, slots=True)

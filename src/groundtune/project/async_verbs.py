@@ -554,7 +554,7 @@ class AsyncVerbs:
 
         Raises MissingError when there is no such run, or no verdict was recorded.
         """
-        async with self._choosing() as parts:
+        async with self._choosing(mismatch=True) as parts:
             return await verifying.verify(parts, run)
 
     @on_project_loop
@@ -824,9 +824,9 @@ class AsyncVerbs:
         return await ask_canary(parts)
 
     @contextlib.asynccontextmanager
-    async def _choosing(self) -> AsyncIterator[choosing.Choosing]:
+    async def _choosing(self, *, mismatch: bool = False) -> AsyncIterator[choosing.Choosing]:
         examples = await asyncio.to_thread(self.session.examples)
-        async with self.session.resources() as resources:
+        async with self.session.resources(mismatch=mismatch) as resources:
             yield choosing.Choosing(self.workspace, self.config, resources, examples, self.fitted)
 
     def _chosen(self, choice: choosing.Choice) -> choosing.Choice:

@@ -117,11 +117,14 @@ class Session:
             await self._leave(opened)
 
     @contextlib.asynccontextmanager
-    async def resources(self, *, examples: bool = True, snapshot: bool = False) -> AsyncIterator[Resources]:
+    async def resources(
+        self, *, examples: bool = True, snapshot: bool = False, mismatch: bool = False
+    ) -> AsyncIterator[Resources]:
         """Read from what approaches are built from; the index is None only when there is none or it cannot be used.
 
         examples: False for approaches that do not need them; a mistake in their files then stops no answer. snapshot:
-        the index stays as it is now, whatever is ingested meanwhile.
+        the index stays as it is now, whatever is ingested meanwhile. mismatch: an index that was built with other parts
+        is left out like one that is missing, with the reason, instead of raising IndexMismatchError.
         """
         if examples:
             with contextlib.suppress(MissingError):  # their vectors are cached, if there is write permission
@@ -131,9 +134,9 @@ class Session:
             try:
                 if await self.storage.current():
                     index = await stack.enter_async_context(self.index())
-            except IndexMismatchError:
-                raise
             except (MissingError, UsageError) as error:  # the embedder is missing, and not every approach needs it
+                if isinstance(error, IndexMismatchError) and not mismatch:
+                    raise
                 reason = f"needs the index, which cannot be used: {error.message}"
             if index and snapshot:
                 index = await index.snapshot()

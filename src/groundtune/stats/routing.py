@@ -19,6 +19,7 @@ from groundtune.stats.logits import logistic
 Indices = NDArray[np.intp]
 
 FOLDS = 5
+"""Also the fewest groups of questions that a router can be measured on."""
 MAX_AXES = 16
 """Principal components of the embeddings that are used at most."""
 ROWS_PER_AXIS = 20

@@ -63,6 +63,7 @@ def _seed_caveats(trainings: Mapping[str, Mapping[str, Any]], measured: Mapping[
     measured: approach to the mean of each of its trainings.
     """
     caveats = []
+    trainings = {name: about for name, about in trainings.items() if about.get("compared", True)}
     single = [name for name, about in trainings.items() if not about["further"]]
     if single:
         tables = dict.fromkeys(f"[tune.{trainings[name]['table']}]" for name in single if "@" not in name)

@@ -407,16 +407,17 @@ async def _conditions(
 def _parts(config: Config, registry: ApproachRegistry) -> dict[str, list[Any]]:
     """Return what the approaches that combinations ask depend on, whether or not they are compared themselves."""
     return {
-        name: [
+        combination.name: [
             [
                 part.name,
                 getattr(part, "threshold", None),
                 part.wording.digest(config.task) if isinstance(part, Pipeline) else None,
             ]
-            for part in approach.parts
+            for part in combination.parts
         ]
         for name, approach in registry.ready.items()
         if name in registry.parts and isinstance(approach, Combination)
+        for combination in (approach, *(part for part in approach.parts if isinstance(part, Combination)))
     }
 
 
@@ -440,12 +441,13 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str], l
     trained = {
         name: artifact
         for name, artifact in registry.artifacts.items()
-        if name in registry.ready and name not in further
+        if name in registry.asked and name not in further
     }
     return {
         "name": config.name,
         "requirements": required(config),
         "prefer_simpler": config.compare.prefer_simpler,
+        "rules": rules(config),
         "months": config.costs.months,
         "costs": {
             "documents_change": config.costs.documents_change,
@@ -459,13 +461,12 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str], l
                 "further": list(registry.further.get(name, ())),
                 "kind": artifact.kind,
                 "seconds": artifact.seconds,
+                "compared": name in registry.ready,
             }
             for name, artifact in trained.items()
         },
-        "training_usd": {
-            name: _training_usd(registry, name) for name in (*trained, *(set(registry.parts) & set(registry.ready)))
-        },
-        "model_tables": {name: table for name, table in registry.model_tables.items() if name in registry.ready},
+        "training_usd": {name: _training_usd(registry, name) for name in trained},
+        "model_tables": {name: table for name, table in registry.model_tables.items() if name in registry.asked},
         "model_notes": _model_notes(config, registry, trained),
         "forgetting": {
             name: artifact.details["probes"]["line"]
@@ -488,6 +489,15 @@ def required(config: Config) -> dict[str, Any]:
     }
 
 
+def rules(config: Config) -> dict[str, Any]:
+    """Return what else of the project file the verdict goes by, as a run keeps it: plain JSON values."""
+    residency = config.requirements.residency
+    return {
+        "residency": list(residency) if isinstance(residency, tuple) else residency,
+        "primary": config.compare.primary,
+    }
+
+
 def _model_notes(config: Config, registry: ApproachRegistry, trained: Mapping[str, Artifact]) -> dict[str, list[str]]:
     """Return what must be said about built-in models: each note with the approaches that answer with the model."""
     models = {
@@ -501,9 +511,8 @@ def _model_notes(config: Config, registry: ApproachRegistry, trained: Mapping[st
 
 
 def _training_usd(registry: ApproachRegistry, name: str) -> float | None:
-    """Return what all trainings of an approach, or of those that it asks, cost; None if that of one is unknown."""
-    asked = [part for part in registry.parts.get(name, (name,)) if part in registry.artifacts]
-    costs = [registry.artifacts[training].usd for part in asked for training in (part, *registry.further.get(part, ()))]
+    """Return what all trainings of an approach cost; None if the price of one is unknown."""
+    costs = [registry.artifacts[training].usd for training in (name, *registry.further.get(name, ()))]
     known = [usd for usd in costs if usd is not None]
     return sum(known) if len(known) == len(costs) else None
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from groundtune.approaches.families import Family, family_of
+from groundtune.approaches.families import Family, asked_by, family_of
 from groundtune.decide.costs import (
     ApproachCost,
     Assumption,
@@ -21,6 +21,7 @@ from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import UsageError
 from groundtune.types import ApproachSummary, Interval, Verdict
 from groundtune.workflows.figures import Figures, MeanUse
+from groundtune.workflows.run_prices import parts_of_run, runs_here
 
 if TYPE_CHECKING:
     from groundtune.config import Config
@@ -162,7 +163,7 @@ class CostTerms:
 
 def assumed_costs(terms: CostTerms) -> CostReport:
     """Return the costs of the four kinds of approaches, before there is a comparison."""
-    approaches = [CostedApproach(family, family, labelled=terms.labelled) for family in UNMEASURED]
+    approaches = [CostedApproach(family, frozenset((family,)), labelled=terms.labelled) for family in UNMEASURED]
     return _cost_report(approaches, terms)
 
 
@@ -177,9 +178,13 @@ def measured_costs(
 
     Raises UsageError for an unknown assumption.
     """
+    parts = parts_of_run(about)
     approaches = [
         CostedApproach(
-            summary.name, family_of(summary.name), _use(summary, figures.use[summary.name], about), terms.labelled
+            summary.name,
+            frozenset(family_of(asked) for asked in asked_by(summary.name, parts)),
+            _use(summary, figures.use[summary.name], about),
+            terms.labelled,
         )
         for summary in summaries
     ]
@@ -188,7 +193,7 @@ def measured_costs(
 
 
 def _cost_report(approaches: Sequence[CostedApproach], terms: CostTerms) -> CostReport:
-    assumptions = _assumptions(terms)
+    assumptions = assumptions_of(terms)
     model = CostModel(assumptions, months=terms.months, changes=terms.documents_change)
     return CostReport(
         approaches=tuple(map(model.cost, approaches)),
@@ -201,7 +206,8 @@ def _cost_report(approaches: Sequence[CostedApproach], terms: CostTerms) -> Cost
     )
 
 
-def _assumptions(terms: CostTerms) -> dict[str, Assumption]:
+def assumptions_of(terms: CostTerms) -> dict[str, Assumption]:
+    """Return all assumptions by name, those that a project states included. Raises UsageError for a wrong one."""
     assumptions, stated = default_assumptions(), dict(terms.assumptions)
     if (volume := terms.requests_per_month) is not None:
         if "requests_per_month" in stated:
@@ -222,27 +228,29 @@ def _use(summary: ApproachSummary, use: MeanUse, about: Mapping[str, Any]) -> Me
     name, mean = summary.name, None
     if summary.mean is not None and summary.low is not None and summary.high is not None:
         mean = Interval(summary.mean, summary.low, summary.high, summary.n)
-    training = about.get("trainings", {}).get(name, {})
-    paid = about.get("training_usd", {}).get(name, 0.0)
+    trainings, paid = about.get("trainings", {}), about.get("training_usd", {})
+    asked = (name,) if name in paid else asked_by(name, parts_of_run(about))  # older runs have the sum of combinations
+    asked = tuple({about.get("artifacts", {}).get(part, part): part for part in asked}.values())  # each model once
+    of_each = [trainings.get(part, {}) for part in asked]
+    prices = [paid.get(part, 0.0) for part in asked]
+    known = [
+        price / (1 + len(training.get("further", ())))
+        for price, training in zip(prices, of_each, strict=True)
+        if price is not None
+    ]
+    here = runs_here(name, use, about)
+    kinds = {training["kind"] for training in of_each if training.get("kind")}
     return MeasuredUse(
         usd=use.usd,
         seconds=use.machine_seconds,
-        runs_here=_runs_here(use, training.get("kind"), about.get("model_tables", {}).get(name), about),
+        runs_here=here,
         correct=mean,
-        training_usd=None if paid is None else paid / (1 + len(training.get("further", ()))),
-        training_seconds=0.0 if paid else training.get("seconds") or 0.0,
+        training_usd=sum(known) if len(known) == len(prices) else None,
+        training_seconds=sum(
+            training.get("seconds") or 0.0 for price, training in zip(prices, of_each, strict=True) if not price
+        ),
+        hosted="hosted" in kinds if kinds else not here,  # older runs do not say the kind
     )
-
-
-def _runs_here(use: MeanUse, kind: str | None, table: str | None, about: Mapping[str, Any]) -> bool:
-    """Whether this machine does the work: quotes, models that are trained here, and tables of the kind `local`.
-
-    kind: of the training; None: not trained, or an older run, which does not say it.
-    """
-    if kind is not None:
-        return kind != "hosted"
-    tables = about.get("settings", {}).get("models", {})
-    return use.usd == 0 or tables.get(table, {}).get("kind") == "local"
 
 
 def _sentence(summaries: Sequence[ApproachSummary], verdict: Verdict, costs: Mapping[str, ApproachCost]) -> str | None:

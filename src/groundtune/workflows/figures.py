@@ -16,7 +16,15 @@ from typing import Any
 from groundtune.common.files import read_json, write_atomic
 from groundtune.common.format_version import versioned
 from groundtune.errors import GroundtuneError
-from groundtune.measure.tables import CauseShare, ClassScore, ClassTable, Failures, FieldScore, FieldTable
+from groundtune.measure.tables import (
+    CauseShare,
+    ClassScore,
+    ClassTable,
+    ErrorsAsWrong,
+    Failures,
+    FieldScore,
+    FieldTable,
+)
 from groundtune.types import ApproachSummary, Difference, Interval
 
 FILE = "figures.json"
@@ -58,6 +66,8 @@ class Figures:
     """By approach."""
     errors: Mapping[str, str]
     """The message of the first error of each approach that has any."""
+    errors_as_wrong: ErrorsAsWrong | None
+    """The deciding score where every error scores 0; None without an error."""
     training_means: Mapping[str, Sequence[float]]
     """Approach to the mean of each of its trainings, where there are several."""
     failures: Mapping[str, Failures] = field(default_factory=dict)
@@ -116,6 +126,7 @@ def _figures(kept: Mapping[str, Any]) -> Figures:
                 ApproachSummary(**{**row, "metrics": _each(_interval, row["metrics"])}) for row in kept["approaches"]
             ),
             "differences": tuple(Difference(**row) for row in kept["differences"]),
+            "errors_as_wrong": _errors_as_wrong(kept["errors_as_wrong"]),
             "use": _each(lambda row: MeanUse(**row), kept["use"]),
             "failures": _each(_failures, kept["failures"]),
             "wording_caveats": tuple(kept["wording_caveats"]),
@@ -129,6 +140,12 @@ def _figures(kept: Mapping[str, Any]) -> Figures:
 
 def _each(read: Callable[[Any], Any], rows: Mapping[str, Any]) -> dict[str, Any]:
     return {name: read(row) for name, row in rows.items()}
+
+
+def _errors_as_wrong(row: Mapping[str, Any] | None) -> ErrorsAsWrong | None:
+    if row is None:
+        return None
+    return ErrorsAsWrong(_each(_interval, row["means"]), tuple(Difference(**each) for each in row["differences"]))
 
 
 def _interval(row: Mapping[str, Any]) -> Interval:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import TypeVar
@@ -11,11 +12,13 @@ from groundtune.common.text import format_count
 from groundtune.dataset.reviewing import is_unreviewed, unreviewed_sentence
 from groundtune.errors import UsageError
 from groundtune.measure.approach_summaries import (
+    Clusters,
     approach_summaries,
     cluster_examples,
     differences,
     group_by_approach,
     is_answer,
+    row_score,
     tag_table,
 )
 from groundtune.measure.correctness import gold_kind
@@ -23,7 +26,8 @@ from groundtune.measure.failures import failures_by_approach
 from groundtune.measure.metric_names import ASSERTED_WRONG, USUAL_PRIMARY
 from groundtune.measure.metrics import gold_texts
 from groundtune.measure.score_tables import class_table, field_table
-from groundtune.measure.trainings import pool_trainings
+from groundtune.measure.tables import ErrorsAsWrong
+from groundtune.measure.trainings import TrainingSpread, pool_trainings
 from groundtune.types import Example, Result, Usage
 from groundtune.workflows.figures import Figures, MeanUse
 from groundtune.workflows.runs import Run
@@ -61,6 +65,7 @@ def measure(run: Run, primary: str | None = None) -> Figures:
             if summary.errors
             for error in [next(row.error for row in rows if row.approach == summary.name and row.error)]
         },
+        errors_as_wrong=_errors_as_wrong(rows, metric, clusters, spread, anytime=anytime),
         training_means={name: means for name in trainings if (means := spread.means(name, metric))},
         failures=failures_by_approach(newest, task=task, primary=metric, clusters=clusters, anytime=anytime),
         wording_caveats=tuple(_wording_caveats(run) if metric == "correct" else ()),
@@ -71,6 +76,24 @@ def measure(run: Run, primary: str | None = None) -> Figures:
         wrong_tags=tuple(tag_table(rows, run.examples, primary=ASSERTED_WRONG, spread=spread, anytime=anytime)),
         classes=_by_approach(rows, run.examples, class_table) if run.examples and task == "classify" else {},
         fields=_by_approach(rows, run.examples, fields_in_language) if run.examples and task == "extract" else {},
+    )
+
+
+def _errors_as_wrong(
+    rows: Sequence[Result], primary: str, clusters: Clusters, spread: TrainingSpread, *, anytime: bool
+) -> ErrorsAsWrong | None:
+    """Return the figures of the deciding score with 0 for every error; None where no error lacks that score."""
+    if all(row.error is None or row_score(row, primary) is not None for row in rows):
+        return None
+    scored = [
+        replace(row, error=None, scores={primary: 0.0 if score is None else score})
+        for row in rows
+        if (score := row_score(row, primary)) is not None or row.error
+    ]
+    summaries = approach_summaries(scored, primary=primary, clusters=clusters, spread=spread, anytime=anytime)
+    return ErrorsAsWrong(
+        {each.name: each.metrics[primary] for each in summaries},
+        tuple(differences(scored, primary=primary, clusters=clusters, spread=spread, anytime=anytime)),
     )
 
 

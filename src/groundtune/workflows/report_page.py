@@ -9,6 +9,7 @@ from groundtune.common.conversations import transcript
 from groundtune.common.files import read_json_lines, write_atomic, write_json
 from groundtune.decide.costs import Draws
 from groundtune.decide.flips import moves, stretches
+from groundtune.decide.machine_prices import MachinePrices
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES
 from groundtune.report import html as page
 from groundtune.types import Result
@@ -32,7 +33,7 @@ def write_page(report: Report, file: Path) -> Report:
     }
     cells: dict[str, dict[str, Any]] = {}
     for result in run.results:
-        cell = _cell(result)
+        cell = _cell(result, report.case.machine)
         if judged := reasons.get((result.example, result.approach)):
             reason = "; ".join(f"{metric}: {text}" for metric, text in judged.items())
             cell["judge"] = {"score": result.scores.get("judge"), "reason": reason}
@@ -100,13 +101,13 @@ def _encoded(draws: Draws | None) -> float | str | None:
     return b64encode(draws.astype("<f4").tobytes()).decode()
 
 
-def _cell(result: Result) -> dict[str, Any]:
+def _cell(result: Result, machine: MachinePrices) -> dict[str, Any]:
     return {
         "status": result.status,
         "output": result.output,
         "citations": [asdict(citation) for citation in result.citations],
         "scores": dict(result.scores),
-        "usage": asdict(result.usage),
+        "usage": {**asdict(result.usage), "usd": machine.of_answer(result)},
         "error": asdict(result.error) if result.error else None,
         **({"cut": result.cut} if result.cut else {}),
         **({"warnings": list(result.warnings)} if result.warnings else {}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from groundtune.advice.measured import Measured
 from groundtune.common.text import format_count
-from groundtune.decide.diagnosis import HEADING, Diagnosis, diagnose, largest_causes
+from groundtune.decide.diagnosis import Diagnosis, diagnose, largest_causes
 from groundtune.decide.rules import Case, Requirements, case_of
 from groundtune.decide.trainings import TrainingCost, Trainings
 from groundtune.decide.verdict import decide
@@ -17,13 +17,14 @@ from groundtune.errors import UsageError
 from groundtune.measure.metric_names import ASSERTED_WRONG
 from groundtune.types import ApproachSummary, Interval, Verdict
 from groundtune.workflows.caveats import cost_caveats, cut_caveats, training_caveats
-from groundtune.workflows.costing import CostReport, CostTerms, measured_costs
+from groundtune.workflows.costing import CostReport, CostTerms, assumptions_of, measured_costs
 from groundtune.workflows.curve_file import curve_sentences
 from groundtune.workflows.figures import Figures, keep_figures
 from groundtune.workflows.fitted_sentences import prompt_sentences, threshold_sentences
+from groundtune.workflows.run_prices import machine_prices, parts_of_run
 from groundtune.workflows.runs import Run
 from groundtune.workflows.stopping import stopping_sentences
-from groundtune.workflows.what_if import under_assumed_prices
+from groundtune.workflows.what_if import under_assumed_prices, unknown_prices
 
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
 """Fields of an approach summary that a condition may name besides the scores."""
@@ -112,9 +113,13 @@ class Report(Displayed):
         ]
         if not causes:
             return []
-        lines = [Line(f"{where}. {advice}.", indent=1) for where, advice in largest_causes(self.diagnoses)]
+        lines = [
+            line
+            for heading, found in largest_causes(self.diagnoses)
+            for line in (Line(heading, "strong"), *(Line(f"{where}. {advice}.", indent=1) for where, advice in found))
+        ]
         table = Table(["approach", "cause", "rows", "share of its rows", "such as", "try first"], causes)
-        return [Line(HEADING, "strong"), *lines, Fold("All causes: diagnoses", [table])]
+        return [*lines, Fold("All causes: diagnoses", [table])]
 
     @property
     def diagnoses(self) -> tuple[Diagnosis, ...]:
@@ -125,7 +130,8 @@ class Report(Displayed):
     def measured(self) -> Measured:
         """What guides are held against."""
         compared = tuple(summary.name for summary in self.approaches)
-        return Measured(self.verdict.sentence, self.verdict.leaders, self.run.name, compared)
+        parts = parts_of_run(self.run.about)
+        return Measured(self.verdict.sentence, self.verdict.leaders, self.run.name, compared, parts)
 
     @property
     def guides(self) -> list[dict[str, Any]]:
@@ -252,7 +258,8 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
     measured = figures.approaches
     requirements = Requirements(**run.about.get("requirements", {}), barred=run.barred)
     requests, trainings = requirements.requests_per_month, _trainings(run.about)
-    summaries = trainings.priced(measured, requests)
+    terms = CostTerms.of_run(run.about)
+    machine = machine_prices(figures, run.about, assumptions_of(terms)["machine_usd_per_hour"].likely)
     case = case_of(
         measured,
         figures.differences,
@@ -261,7 +268,10 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         examples=figures.n,
         prefer_simpler=run.about.get("prefer_simpler", True),
         trainings=trainings,
+        machine=machine,
+        errors_as_wrong=figures.errors_as_wrong,
     )
+    summaries = case.priced
     verdict = decide(case, clusters=figures.groups)
     caveats = (
         *(stopping_sentences(run.stopping) if run.stopping else ()),
@@ -269,11 +279,13 @@ def evaluate_run(run: Run, *, primary: str | None = None) -> Report:
         *figures.wording_caveats,
         *cut_caveats(summaries, run.about),
         *figures.warning_caveats,
-        *trainings.notes(measured, requests),
+        *unknown_prices(run.about, figures),
+        *machine.notes([each.name for each in summaries]),
+        *trainings.notes(case.requests, requests),
         *training_caveats(run.about, figures.training_means),
     )
     verdict = replace(verdict, caveats=caveats)
-    costs = measured_costs(summaries, figures, verdict, run.about, CostTerms.of_run(run.about))
+    costs = measured_costs(summaries, figures, verdict, run.about, terms)
     verdict = replace(verdict, caveats=(*verdict.caveats, *cost_caveats(verdict, costs.approaches)))
     return Report(run, figures, tuple(summaries), verdict, replace(costs, run=run.name), case)
 
@@ -282,7 +294,8 @@ def _trainings(about: Mapping[str, Any]) -> Trainings:
     paid, trainings = about.get("training_usd", {}), about.get("trainings", {})
     counts = {name: 1 + len(trainings.get(name, {}).get("further", ())) for name in paid}
     costs = {name: TrainingCost(usd, counts[name]) for name, usd in paid.items()}
-    return Trainings(costs, about.get("months") or 12, about.get("costs", {}).get("documents_change"))
+    changes = about.get("costs", {}).get("documents_change")
+    return Trainings(costs, about.get("months") or 12, changes, parts_of_run(about), about.get("artifacts", {}))
 
 
 def _mean(summary: ApproachSummary) -> Interval | None:

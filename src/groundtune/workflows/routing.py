@@ -18,10 +18,10 @@ from groundtune.decide.wording import PRICE_HINT, join_names
 from groundtune.errors import UsageError
 from groundtune.measure.approach_summaries import cluster_examples, group_by_approach, row_score
 from groundtune.stats.inputs import Floats
-from groundtune.stats.routing import candidates, fit_router
+from groundtune.stats.routing import FOLDS, candidates, fit_router
 from groundtune.types import Result
 from groundtune.workflows.reporting import Report, evaluate_run
-from groundtune.workflows.runs import Run, read_run, run_folder
+from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workspace import Workspace
 
 FEWEST = 50
@@ -42,7 +42,7 @@ async def train_router(workspace: Workspace, config: Config, resources: Resource
     names = _eligible(report)
     index = resources.index
     signals = QuestionSignals(resources.batch_embedder(), index.retriever if index else None)
-    questions = await _scored(compared, report.primary, names, signals, resources.batch_embedder().dimension)
+    questions = await _scored(report, names, signals, resources.batch_embedder().dimension)
     value = config.route.right_answer_usd
     if value is not None and questions.costs is None:
         unpriced = join_names(
@@ -77,10 +77,9 @@ def _eligible(report: Report) -> list[str]:
     return names
 
 
-async def _scored(
-    run: Run, primary: str, names: Sequence[str], signals: QuestionSignals, embedded: int
-) -> ScoredQuestions:
-    """Return the questions that all approaches have a score for. Raises UsageError when there are too few."""
+async def _scored(report: Report, names: Sequence[str], signals: QuestionSignals, embedded: int) -> ScoredQuestions:
+    """Return the questions that all approaches have a score for. Raises UsageError for too few, or too few groups."""
+    run, primary = report.run, report.primary
     rows = group_by_approach(run.results)
     examples = [
         example
@@ -90,19 +89,27 @@ async def _scored(
     if len(examples) < FEWEST:
         raise UsageError(
             f"a router needs {FEWEST} examples that {join_names(names)} all have a score for, not {len(examples)}",
-            hint="add examples, then groundtune compare",
+            hint="groundtune compare without --until-decided, which asks every approach every question"
+            if run.stopping
+            else "add examples, then groundtune compare",
+        )
+    clusters = cluster_examples(examples)
+    groups = [clusters.get(example.id, example.id) for example in examples]
+    if (count := len(set(groups))) < FOLDS:
+        raise UsageError(
+            f"a router needs examples of {FOLDS} groups or documents, not {count}",
+            hint="examples of one group are not independent: add others, then groundtune compare",
         )
     cells = [[rows[name][example.id] for name in names] for example in examples]
-    prices = [[cell.usage.usd for cell in row] for row in cells]
+    prices = [[report.case.machine.of_answer(cell) for cell in row] for row in cells]
     known = all(price is not None for row in prices for price in row)
-    clusters = cluster_examples(examples)
     return ScoredQuestions(
         approaches=tuple(names),
         signals=await signals.measure([question_of(example) for example in examples]),
         embedded=embedded,
         scores=np.array([[_score(cell, primary) or 0.0 for cell in row] for row in cells]),
         costs=np.array(prices, dtype=np.float64) if known else None,
-        groups=[clusters.get(example.id, example.id) for example in examples],
+        groups=groups,
         ids=[example.id for example in examples],
         tags=[example.tags for example in examples],
     )

@@ -18,6 +18,7 @@ from groundtune.decide.literature import findings
 from groundtune.decide.wording import usd
 from groundtune.types import ApproachSummary
 from groundtune.workflows.reporting import Report
+from groundtune.workflows.run_prices import parts_of_run
 
 FILE, PAGE = "verdict.json", "verdict.md"
 FORMAT = 1
@@ -35,7 +36,8 @@ def verdict_content(report: Report) -> dict[str, Any]:
     """Return the content of verdict.json. `verdict` and `evidence.digests` are what is verified."""
     verdict, run, about = report.verdict, report.run, report.run.about
     named = [verdict.choice] if verdict.choice else verdict.leaders
-    families = dict.fromkeys(family_of(name) for name in named)
+    parts = parts_of_run(about)
+    families = dict.fromkeys(family_of(name, parts) for name in named)
     task = about.get("task", "answer")
     return {
         "verdict": verdict_core(report),

@@ -10,7 +10,7 @@ from groundtune.config import Config
 from groundtune.display import Block, Displayed, Line
 from groundtune.errors import MissingError
 from groundtune.workflows.choosing import Choosing, newest_artifact_id
-from groundtune.workflows.comparing import required
+from groundtune.workflows.comparing import required, rules
 from groundtune.workflows.comparison_basis import CHANGED
 from groundtune.workflows.costing import CostTerms
 from groundtune.workflows.ingesting import files_to_ingest
@@ -19,6 +19,7 @@ from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workflows.verdict_files import FILE, FORMAT, REBUILD, verdict_core
 
 REFRESH: Mapping[str, str] = {
+    "index": "groundtune ingest --rebuild, then groundtune compare: only prompts that have changed are asked again",
     "files": "groundtune ingest, then groundtune compare: only prompts that have changed are asked again",
     "documents": "groundtune compare: only prompts that have changed are asked again",
     "examples": "groundtune compare: only new and changed examples are asked",
@@ -99,15 +100,15 @@ async def verify(choosing: Choosing, run: str | None = None) -> Verification:
     stale = []
     if digest_file(report.run.file) != evidence["digests"]["matrix"]:
         stale.append(_stale("matrix", "the matrix of the run has changed"))
+    then = dict(evidence["digests"])
+    if then.get("documents") and choosing.resources.index is None:
+        del then["documents"]
+        stale.append(_stale("index", f"the verdict {choosing.resources.no_index_reason}"))
     if changed := await _changed_files(choosing):
         stale.append(_stale("files", changed))
     name = record["verdict"]["choice"] or report.approaches[0].name
     now = await choosing.basis(name, evidence["split"] or "test")
-    stale += [
-        _stale(key, text)
-        for key, text in CHANGED.items()
-        if key in evidence["digests"] and evidence["digests"][key] != now.get(key)
-    ]
+    stale += [_stale(key, text) for key, text in CHANGED.items() if key in then and then[key] != now.get(key)]
     newer = [name for name, kept in evidence["artifacts"].items() if _newest(choosing, name) != kept]
     if newer:
         stale.append(_stale("artifact", f"another model has been trained for {', '.join(newer)}"))
@@ -138,7 +139,9 @@ async def _changed_files(choosing: Choosing) -> str:
 
 def _changed_terms(config: Config, about: Mapping[str, Any], labelled: int) -> list[Stale]:
     """Return the requirements and the assumptions of costs that are others than at the time of the comparison."""
-    then, now = about.get("requirements", {}), required(config)
+    then = {**about, **about.get("requirements", {}), **about.get("rules", {})}
+    now = {**required(config), "prefer_simpler": config.compare.prefer_simpler}
+    now |= {key: value for key, value in rules(config).items() if key in about.get("rules", {})}
     changed = [key for key in now if key in then and now[key] != then[key]]
     found = [_stale("requirements", f"changed in groundtune.toml: {', '.join(changed)}")] if changed else []
     before, after = CostTerms.of_run(about), CostTerms.of_project(config, labelled)

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from groundtune.approaches.families import asked_by
 from groundtune.decide.costs import CHANGES_PER_YEAR, default_assumptions
 from groundtune.errors import UsageError
 from groundtune.workflows.figures import Figures, MeanUse
+from groundtune.workflows.run_prices import parts_of_run
 from groundtune.workflows.runs import Run
 
 APPROACH, MODEL = "usd_per_1k.", "prices."
@@ -45,13 +47,16 @@ def assume(run: Run, assumptions: Mapping[str, str]) -> Run:
 def under_assumed_prices(figures: Figures, about: Mapping[str, Any]) -> Figures:
     """Return the figures with the prices that are assumed: of the requests of an approach, or of a model's tokens.
 
+    The price of a combination is unknown if it asks several models, of one of which the tokens have another price.
     Raises UsageError when a price that the assumed one needs beside it is not known.
     """
     assumed: Mapping[str, float] = about.get("assumed_prices", {})
     usd: dict[str, float | None] = {}
     for name, use in figures.use.items():
-        if tokens := _token_prices(name, about, assumed):
-            usd[name] = _token_usd(use, tokens, name)
+        asked = asked_by(name, parts_of_run(about))
+        models = {_model(part, about) for part in asked}
+        if moved := [prices for model in models if (prices := _token_prices(model, about, assumed))]:
+            usd[name] = _token_usd(use, moved[0], name) if len(models) == 1 else None
         if (price := assumed.get(f"{APPROACH}{name}")) is not None:
             usd[name] = price / 1000
     if not usd:
@@ -66,13 +71,30 @@ def under_assumed_prices(figures: Figures, about: Mapping[str, Any]) -> Figures:
     return replace(figures, approaches=tuple(summaries), use=uses)
 
 
-def _token_prices(name: str, about: Mapping[str, Any], assumed: Mapping[str, float]) -> dict[str, float]:
-    """Return the prices of a million tokens of the model of an approach, where any is assumed."""
-    settings = about.get("settings", {})
-    table = settings.get("models", {}).get(about.get("model_tables", {}).get(name), {})
-    prefix = f"{MODEL}{table.get('model')}."
+def unknown_prices(about: Mapping[str, Any], figures: Figures) -> list[str]:
+    """Say which prices the assumed ones of tokens leave unknown, and what to assume instead."""
+    tokens = any(key.startswith(MODEL) for key in about.get("assumed_prices", {}))
+    parts = parts_of_run(about) if tokens else {}
+    return [
+        f"The price of {name} under these prices of tokens is unknown, as its tokens are counted together with those "
+        f"of other models: assume {APPROACH}{name} as well."
+        for name in parts
+        if name in figures.use and figures.use[name].usd is None
+    ]
+
+
+def _model(name: str, about: Mapping[str, Any]) -> str | None:
+    """Return the name of the model that an approach asks; None for none, and for one that was trained."""
+    table = about.get("model_tables", {}).get(name)
+    model: str | None = about.get("settings", {}).get("models", {}).get(table, {}).get("model")
+    return model
+
+
+def _token_prices(model: str | None, about: Mapping[str, Any], assumed: Mapping[str, float]) -> dict[str, float]:
+    """Return the prices of a million tokens of a model, where any is assumed."""
+    prefix = f"{MODEL}{model}."
     stated = {key.removeprefix(prefix): price for key, price in assumed.items() if key.startswith(prefix)}
-    return {**settings.get("prices", {}).get(table.get("model"), {}), **stated} if stated else {}
+    return {**about.get("settings", {}).get("prices", {}).get(model, {}), **stated} if stated else {}
 
 
 def _token_usd(use: MeanUse, prices: Mapping[str, float], name: str) -> float | None:

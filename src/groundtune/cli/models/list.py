@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 
 
 def run(*, folder: ProjectFolder = Path(), json: Json = False) -> None:
-    """List all trained models, including incomplete and damaged ones.
+    """List all trained models, including incomplete and damaged ones, and those of learning curves.
 
     Shows how to fix each model that is not usable.
     """
     from groundtune.project import Project
+    from groundtune.tune.artifacts import list_artifacts
     from groundtune.tune.incomplete import incomplete_trainings
 
     with Project.open(folder) as project:
-        models = project.workspace.models
-        show_models(project.artifacts(), incomplete_trainings(models), [models], json=json)
+        own, *curves = project.workspace.model_folders
+        artifacts = [*project.artifacts(), *(artifact for models in curves for artifact in list_artifacts(models))]
+        incomplete = [training for models in (own, *curves) for training in incomplete_trainings(models)]
+        show_models(artifacts, incomplete, [own, *curves], json=json)
 
 
 def show_models(

@@ -18,13 +18,14 @@ def run(
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
-    """Delete a model or an incomplete training run."""
+    """Delete a model or an incomplete training run, also one of a learning curve by its ID."""
     from groundtune.project import Project
     from groundtune.tune.incomplete import find_training, remove_training
     from groundtune.workflows import adopting
 
     with Project.open(folder) as project:
-        models = project.workspace.models
+        own, *curves = project.workspace.model_folders
+        models = next((models for models in curves if not (own / name).is_dir() and (models / name).is_dir()), own)
         training = models / find_training(models, name)
         if key := adopting.key_naming_model(project.config, training):
             undo = "use" if key.startswith("[answers]") else "models adopt"
