@@ -30,6 +30,11 @@ class CircuitBreaker:
         """When a probe may be made; None while calls are made freely."""
         self._probing = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is asked but probes."""
+        return self._next_probe is not None
+
     def admit(self) -> Admission | None:
         """Return how a call that begins now is made; None: it must not be made."""
         if self._next_probe is None:

@@ -98,6 +98,11 @@ class Session:
         return self._example_files.read()
 
     @property
+    def circuits(self) -> dict[str, bool]:
+        """Map each endpoint that was asked to whether it is left alone, because it keeps failing."""
+        return {endpoint: breaker.is_open for endpoint, breaker in self._breakers.copy().items()}
+
+    @property
     def fitted(self) -> Fitted:
         return read_fitted(self._workspace.fitted)
 

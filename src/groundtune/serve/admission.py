@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from groundtune.serve.errors import ErrorReply, RequestRefusedError
@@ -17,11 +17,15 @@ WEIGHT = 0.2
 class Admission:
     """A bounded queue before a bounded number of slots. For one event loop."""
 
-    def __init__(self, *, running: int, waiting: int) -> None:
+    def __init__(
+        self, *, running: int, waiting: int, on_change: Callable[[int, int], None] = lambda running, waiting: None
+    ) -> None:
+        """running, waiting: the most of each. on_change: called with how many run and wait whenever that changes."""
         self._slots = asyncio.Semaphore(running)
         self._running = running
         self._most_waiting = waiting
-        self._waiting = 0
+        self._now_running = self._waiting = 0
+        self._on_change = on_change
         self._mean_seconds = 1.0
 
     @asynccontextmanager
@@ -29,17 +33,24 @@ class Admission:
         """Hold one of the slots. Raises RequestRefusedError (429) when too many wait for one."""
         if self._slots.locked() and self._waiting >= self._most_waiting:
             raise RequestRefusedError(self._too_many())
-        self._waiting += 1
+        self._count(waiting=1)
         try:
             await self._slots.acquire()
         finally:
-            self._waiting -= 1
+            self._count(waiting=-1)
+        self._count(running=1)
         start = time.monotonic()
         try:
             yield
         finally:
             self._slots.release()
+            self._count(running=-1)
             self._mean_seconds += WEIGHT * (time.monotonic() - start - self._mean_seconds)
+
+    def _count(self, *, running: int = 0, waiting: int = 0) -> None:
+        self._now_running += running
+        self._waiting += waiting
+        self._on_change(self._now_running, self._waiting)
 
     def _too_many(self) -> ErrorReply:
         """Return the refusal; the time to wait is that of the queue, as far as earlier requests tell."""

@@ -16,6 +16,7 @@ from groundtune.serve import (
     embeddings,
     feedback,
     health,
+    metrics,
     models,
     pages,
     passages,
@@ -26,13 +27,15 @@ from groundtune.serve import (
 from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
 from groundtune.serve.keys import KeyFile
+from groundtune.serve.metrics import CountedRequests, Metrics
 from groundtune.serve.request_id import HEADER as ID_HEADER
 from groundtune.serve.request_id import RequestIds
 from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import make_serving
 
 PARTS = (
-    models, chat_completions, responses, embeddings, asking, feedback, health, start_page, pages, passages, sign_in,
+    models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
+    sign_in,
 )  # fmt: skip
 """Modules with a router each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
@@ -48,7 +51,8 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     also speaks the Model Context Protocol, at `/mcp`.
     """
     serve = project.config.serve
-    serving = make_serving(project)
+    measured = Metrics()
+    serving = make_serving(project, measured)
     doors = Doors(KeyFile(project.workspace), serve, open_=open_)
 
     @asynccontextmanager
@@ -70,6 +74,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     )
     app.state.serving = serving
     app.state.doors = doors
+    app.state.metrics = measured
     for part in PARTS:
         app.include_router(part.router)
     add_error_handlers(app)
@@ -85,5 +90,6 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     hosts = allowed_hosts(serve, LOOPBACK_NAMES)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(CountedRequests, metrics=measured)
     app.add_middleware(RequestIds)
     return app

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from groundtune.serve.callers import From
 from groundtune.serve.client import EventStream, event_line, unless_client_leaves
 from groundtune.serve.errors import error_reply
-from groundtune.serve.models import approach_of
+from groundtune.serve.models import resolved
 from groundtune.serve.parameters import Filters
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import base_url, groundtune_field, hit_fields, passage_url
@@ -60,9 +60,7 @@ class Search(BaseModel):
 @router.post("/api/ask", response_model=None)
 async def ask(body: Question, request: Request, serving: By, caller: From) -> Response:
     """Answer a question as a stream of events."""
-    async with serving.live.lease() as project:
-        approach = None if body.model is None else await approach_of(project, body.model)
-        base = base_url(request, project.config.serve.public_url)
+    approach, base = await resolved(request, serving, body.model)
     history = tuple(Message(turn.role, turn.content) for turn in body.history)
     events = await serving.begun(request, Asked(body.question, approach, history, body.filters), caller)
     return EventStream(_stream(events, base), seconds=serving.seconds)

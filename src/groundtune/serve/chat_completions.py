@@ -19,7 +19,7 @@ from groundtune.serve.client import EventStream, event_line, unless_client_leave
 from groundtune.serve.conversation import Turn, read_conversation
 from groundtune.serve.errors import ErrorReply
 from groundtune.serve.front_end_tasks import answer_task, task_of
-from groundtune.serve.models import approach_of
+from groundtune.serve.models import resolved
 from groundtune.serve.parameters import (
     FORMAT,
     SAMPLING,
@@ -33,7 +33,7 @@ from groundtune.serve.parameters import (
     only,
 )
 from groundtune.serve.serving import Asked, By
-from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field, source_events
+from groundtune.serve.wire_citations import cited_passages, groundtune_field, source_events
 from groundtune.serve.wire_stream import wire_stream
 from groundtune.types import Answer, AnswerEvent, Done, Message, Sampling, TextDelta, Usage
 
@@ -109,15 +109,13 @@ class ChatRequest(BaseModel):
 @router.post("/v1/chat/completions", response_model=None)
 async def complete_chat(body: ChatRequest, request: Request, serving: By, caller: From) -> Response:
     """Answer the last message from the documents, with checked citations."""
-    async with serving.live.lease() as project:
-        approach = await approach_of(project, body.model)
-        base = base_url(request, project.config.serve.public_url)
+    approach, base = await resolved(request, serving, body.model)
     text, history = read_conversation(body.messages, param="messages")
     wants_usage = bool(body.stream_options and body.stream_options.include_usage)
     reply = _Reply(body.model, base, wants_usage=wants_usage, wants_sources=body.groundtune.sources)
     if task := task_of(request):
         messages = (*history, Message("user", text))
-        answer = await unless_client_leaves(request, answer_task(serving, task, messages, body.sampling))
+        answer = await unless_client_leaves(request, answer_task(serving, task, messages, body.sampling, caller))
         if body.stream:
             return EventStream(wire_stream(reply, _events(answer)), seconds=serving.seconds)
         return JSONResponse(reply.whole(answer))

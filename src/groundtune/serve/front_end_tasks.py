@@ -6,6 +6,7 @@ A header tells them apart. The model gets their messages as they are; nothing is
 from fastapi import Request
 
 from groundtune.common.answers import complete_answer
+from groundtune.serve.callers import Caller
 from groundtune.serve.serving import Serving
 from groundtune.types import Answer, Message, Sampling, Trace
 
@@ -19,15 +20,19 @@ def task_of(request: Request) -> str | None:
     return task if task and not task.startswith("{{") else None
 
 
-async def answer_task(serving: Serving, task: str, messages: tuple[Message, ...], sampling: Sampling) -> Answer:
+async def answer_task(
+    serving: Serving, task: str, messages: tuple[Message, ...], sampling: Sampling, caller: Caller
+) -> Answer:
     """Return what [models.default] writes to the messages. Raises QuestionError without a model that writes."""
-    generation = await serving.complete(messages, sampling)
-    answer = Answer(
-        generation.text,
-        "answered",
-        usage=generation.usage,
-        cut=generation.cut,
-        warnings=generation.warnings,
-        trace=Trace(),
-    )
-    return complete_answer(answer, f"task:{task}")
+    with serving.followed(caller, operation="task") as following:
+        generation = await serving.complete(messages, sampling)
+        answer = Answer(
+            generation.text,
+            "answered",
+            usage=generation.usage,
+            cut=generation.cut,
+            warnings=generation.warnings,
+            trace=Trace(),
+        )
+        following.answer = complete_answer(answer, f"task:{task}")
+        return following.answer

@@ -16,6 +16,7 @@ from groundtune.project import Project
 from groundtune.serve.callers import Caller, Doors
 from groundtune.serve.errors import RequestRefusedError
 from groundtune.serve.mcp_tools import make_mcp_server
+from groundtune.serve.metrics import Metrics
 from groundtune.serve.serving import Serving, make_serving
 from groundtune.serve.wire_citations import base_url
 
@@ -61,7 +62,7 @@ def serve_stdio(project: Project, *, groups: Sequence[str] = ()) -> None:
 async def _serve_stdio(project: Project, caller: Caller) -> None:
     settings = project.config.serve
     base = settings.public_url or f"http://{settings.host}:{settings.port}"
-    serving = make_serving(project)
+    serving = make_serving(project, Metrics())
     try:
         await make_mcp_server(serving, lambda _: (caller, base)).run_stdio_async()
     finally:

@@ -3,15 +3,17 @@
 import logging
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from groundtune.build.approach_families import ROUTED
 from groundtune.errors import MissingError, UsageError
 from groundtune.project import Project
 from groundtune.serve.callers import From
 from groundtune.serve.errors import refused, told
+from groundtune.serve.metrics import model_label
 from groundtune.serve.request_id import logged
-from groundtune.serve.serving import By
+from groundtune.serve.serving import By, Serving
+from groundtune.serve.wire_citations import base_url
 
 CREATED = 0
 """`created` of every model: approaches have no date."""
@@ -42,6 +44,17 @@ async def model_ids(project: Project) -> list[str]:
     """Return the project's choice, `auto`, and the approaches that can run."""
     names = [name for name, reason in (await project.aapproaches()).items() if reason is None]
     return list(dict.fromkeys([project.config.name, AUTO, *names]))
+
+
+async def resolved(request: Request, serving: Serving, model: str | None) -> tuple[str | None, str]:
+    """Return the approach of a model id, and the address of the server as the client sees it; count the request there.
+
+    model: None for the project's choice.
+    """
+    async with serving.live.lease() as project:
+        approach = None if model is None else await approach_of(project, model)
+        request.state.model = model_label(model or project.config.name)
+        return approach, base_url(request, project.config.serve.public_url)
 
 
 async def approach_of(project: Project, model: str) -> str | None:

@@ -14,7 +14,7 @@ from groundtune.serve.callers import From
 from groundtune.serve.client import EventStream, event_line, unless_client_leaves
 from groundtune.serve.conversation import Turn, read_conversation
 from groundtune.serve.errors import ErrorReply, refused
-from groundtune.serve.models import approach_of
+from groundtune.serve.models import resolved
 from groundtune.serve.parameters import (
     FORMAT,
     SAMPLING,
@@ -28,7 +28,7 @@ from groundtune.serve.parameters import (
     only,
 )
 from groundtune.serve.serving import Asked, By
-from groundtune.serve.wire_citations import base_url, cited_passages, groundtune_field
+from groundtune.serve.wire_citations import cited_passages, groundtune_field
 from groundtune.serve.wire_stream import wire_stream
 from groundtune.types import Answer, Sampling, Usage
 
@@ -95,9 +95,7 @@ class ResponseRequest(BaseModel):
 @router.post("/v1/responses", response_model=None)
 async def create_response(body: ResponseRequest, request: Request, serving: By, caller: From) -> Response:
     """Answer the input from the documents, with checked citations."""
-    async with serving.live.lease() as project:
-        approach = await approach_of(project, body.model)
-        base = base_url(request, project.config.serve.public_url)
+    approach, base = await resolved(request, serving, body.model)
     text, history = read_conversation(_turns(body.input), param="input", instructions=body.instructions)
     sampling = Sampling(body.temperature, body.max_output_tokens)
     asked = Asked(text, approach, history, body.groundtune.filters, sampling)

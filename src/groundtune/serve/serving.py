@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,6 +16,8 @@ from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.live_project import LiveProject
+from groundtune.serve.metrics import Metrics
+from groundtune.serve.observing import Ended, Following, Observer, Operation, followed
 from groundtune.types import Answer, AnswerEvent, Done, Generation, Message, Sampling, TextDelta
 
 
@@ -34,10 +36,13 @@ class Asked:
 class Serving:
     """What all requests share: the project, and the limits on what is done at once."""
 
-    def __init__(self, live: LiveProject, admission: Admission, auditor: Auditor) -> None:
+    def __init__(
+        self, live: LiveProject, admission: Admission, auditor: Auditor, *, observers: Sequence[Observer] = ()
+    ) -> None:
         self.live = live
         self._admission = admission
         self._auditor = auditor
+        self._observers = observers
 
     async def close(self) -> None:
         """Wait until every answer is recorded, and close the project."""
@@ -58,8 +63,19 @@ class Serving:
         async with self._admission.slot(), self.live.lease() as project:
             yield project
 
+    def followed(
+        self, caller: Caller, model: str | None = None, *, operation: Operation = "chat"
+    ) -> AbstractContextManager[Following]:
+        """Follow a request to a model through a block, so that observers learn how it ended."""
+        return followed(operation, model, caller, self._observers)
+
     async def answer(self, asked: Asked, caller: Caller) -> Answer:
         """Return the whole answer. Raises TimeoutError, and what `Project.aask` raises."""
+        with self.followed(caller, asked.approach) as following:
+            following.answer = await self._whole(asked, caller)
+            return following.answer
+
+    async def _whole(self, asked: Asked, caller: Caller) -> Answer:
         async with self.turn() as project:
             answer = await project.aask(
                 asked.text,
@@ -92,6 +108,13 @@ class Serving:
         return _continued(first, events)
 
     async def _events(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
+        with self.followed(caller, asked.approach) as following:
+            async with aclosing(self._recorded(asked, caller)) as events:
+                async for event in events:
+                    following.note(event)
+                    yield event
+
+    async def _recorded(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer; it is recorded before the last one, or when it breaks off."""
         sent = ""
         try:
@@ -139,11 +162,17 @@ class Serving:
         return self.live.project.config.serve.seconds
 
 
-def make_serving(project: Project) -> Serving:
+def make_serving(project: Project, metrics: Metrics) -> Serving:
     """Return what the requests of a project share, with the limits of its settings."""
     settings = project.config.serve
-    admission = Admission(running=settings.running, waiting=settings.waiting)
-    return Serving(LiveProject(project), admission, Auditor(AuditLog(project.workspace), settings))
+    live = LiveProject(project)
+    admission = Admission(running=settings.running, waiting=settings.waiting, on_change=metrics.load)
+
+    def measure(ended: Ended) -> None:
+        metrics.ended(ended, choice=live.project.config.name)
+        metrics.circuits(live.project.session.circuits)
+
+    return Serving(live, admission, Auditor(AuditLog(project.workspace), settings), observers=[measure])
 
 
 async def _up_to_text(events: AsyncGenerator[AnswerEvent, None]) -> list[AnswerEvent]:
