@@ -1,13 +1,15 @@
 """The loss of the trained positions alone is the loss of TRL's trainer, and so is its gradient."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from groundtune.tune.job import TrainingRow
 from groundtune.tune.lora import training_loop
 from groundtune.tune.lora.plan import LoraPlan, prepare
-from groundtune.tune.lora.reply_loss import runs_at_positions
+from groundtune.tune.lora.reply_loss import continues_alike, runs_at_positions
 from tests.tune.extraction import extraction_job, extraction_rows, tiny_base
 
 pytestmark = pytest.mark.slow
@@ -27,11 +29,19 @@ def base(training_libraries: None, tmp_path_factory: pytest.TempPathFactory) -> 
     return tiny_base(tmp_path_factory.mktemp("base"))
 
 
-def plan_of(folder: Path, base: Path, **settings: Any) -> LoraPlan:
+def plan_of(folder: Path, base: Path, *, rules: bool = False, **settings: Any) -> LoraPlan:
+    """rules: whether every row begins with the same system message."""
     training_loop.disable_telemetry()
     rows, held_out = extraction_rows()
+    if rules:
+        rows, held_out = [[_with_rules(row) for row in part] for part in (rows, held_out)]
     job = extraction_job(folder, base, train=rows[:30], validation=held_out[:6], epochs=1, **settings)
     return prepare(job)
+
+
+def _with_rules(row: TrainingRow) -> TrainingRow:
+    turn = {"role": "system", "content": "Reply with red, green, blue, grey, teal, gold, plum or amber and a number."}
+    return replace(row, messages=(turn, *row.messages))
 
 
 def logged(plan: LoraPlan) -> tuple[list[float], list[float]]:
@@ -50,10 +60,12 @@ def logged(plan: LoraPlan) -> tuple[list[float], list[float]]:
     "settings",
     [
         {"batch_size": 4, "accumulate": 1},
+        {"batch_size": 4, "accumulate": 1, "rules": True},
+        {"batch_size": 4, "accumulate": 2, "rules": True, "mode": "full"},
         {"batch_size": 4, "accumulate": 3, "mode": "full"},
         {"batch_size": 4, "accumulate": 2, "packing": True},
     ],
-    ids=["adapter", "full, accumulated", "packed"],
+    ids=["adapter", "adapter, rules", "full, rules", "full, accumulated", "packed"],
 )
 def test_a_training_is_the_same_as_trls(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
@@ -135,3 +147,39 @@ def test_the_head_runs_at_the_reply_alone(base: Path, tmp_path: Path) -> None:
     rows = [trainer.train_dataset[n] for n in range(4)]
     trainer.compute_loss(trainer.model, trainer.data_collator(rows))
     assert widths == [sum(label != -100 for row in rows for label in row["labels"])]
+
+
+@pytest.mark.parametrize("family", ["Llama", "Qwen2", "Qwen3", "Gemma2", "Cohere", "Granite"])
+def test_rows_continue_a_beginning_that_was_read_once(training_libraries: None, family: str) -> None:
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, f"{family}Config")(**SIZES)).eval()
+    assert continues_alike(model, tuple(range(3, 40)))
+    assert not continues_alike(model, tuple(range(3, 12)))
+
+
+def test_a_model_that_forgets_what_it_has_read_reads_each_row_whole(training_libraries: None) -> None:
+    import transformers
+
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES)).eval()
+    for layer in model.model.layers:
+        layer.self_attn.v_proj.weight.data.mul_(200)  # fresh weights attend to hardly anything
+    assert continues_alike(model, tuple(range(3, 40)))
+    whole = model.forward
+    model.forward = lambda *args, past_key_values=None, **more: whole(*args, **more)
+    assert not continues_alike(model, tuple(range(3, 40)))
+
+
+def test_what_rows_begin_with_is_read_once(base: Path, tmp_path: Path) -> None:
+    plan = plan_of(tmp_path / "job", base, batch_size=4, accumulate=1, rules=True)
+    trainer = training_loop.make_trainer(plan, fresh=True)
+    rows = [trainer.train_dataset[n] for n in range(4)]
+    batch = trainer.data_collator(rows)
+    shared = next(at for at, ids in enumerate(batch["input_ids"].T.tolist()) if len(set(ids)) > 1)
+    assert shared > 16
+    shapes: list[tuple[int, int]] = []
+    trainer.model.get_input_embeddings().register_forward_pre_hook(lambda _, ids: shapes.append(tuple(ids[0].shape)))
+    trainer.compute_loss(trainer.model, dict(batch))
+    assert shapes == [(1, shared), (4, batch["input_ids"].shape[1] - shared)]

@@ -28,7 +28,7 @@ from groundtune.tune.job import ProgressCallback, TrainingStep, TuneError
 from groundtune.tune.lora import parity_gate
 from groundtune.tune.lora.loss_mask import EncodedChat
 from groundtune.tune.lora.plan import LoraPlan
-from groundtune.tune.lora.reply_loss import runs_at_positions, with_reply_loss
+from groundtune.tune.lora.reply_loss import continues_alike, runs_at_positions, with_reply_loss
 from groundtune.tune.lora.score import score, state_sort_key, validation_sample
 from groundtune.tune.lora.training_cost import needs_gradient_checkpointing, split_step
 
@@ -97,7 +97,7 @@ def make_trainer(plan: LoraPlan, *, fresh: bool) -> Any:
     validation = datasets.Dataset.from_list(shape(plan.validation)) if plan.validation else None
     kind = _prepared(trl.DPOTrainer) if preferences else trl.SFTTrainer
     if not preferences and runs_at_positions(model, plan.train[0].token_ids):
-        kind = with_reply_loss(kind)
+        kind = with_reply_loss(kind, shares_beginnings=continues_alike(model, plan.train[0].token_ids))
     config = trl.DPOConfig if preferences else trl.SFTConfig
     trainer = kind(
         model=model,
