@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from groundtune.common.files import write_atomic, write_json
 from groundtune.errors import BusyError, MissingError
 
@@ -99,6 +97,8 @@ class Workspace:
 
         action: what the holder does, for the message. folder: where the lock lies; None: `.groundtune/`.
         """
+        from filelock import FileLock, Timeout  # a stored report takes no lock, and no longer than this import
+
         self.create()
         folder = folder or self.folder
         lock = FileLock(folder / f"{name}.lock", timeout=timeout_seconds)

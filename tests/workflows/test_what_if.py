@@ -1,6 +1,8 @@
 """Another assumption gives another verdict from the same answers, and asks nothing again."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -104,3 +106,19 @@ def test_the_command_prints_what_report_prints(tmp_path: Path, capsys: pytest.Ca
     report = json.loads(capsys.readouterr().out)
     assert code == 1, "what is left is never right"
     assert report["verdict"]["ruled_out"]["rag"]
+
+
+@pytest.mark.slow
+def test_a_stored_report_imports_nothing_that_it_does_not_need(tmp_path: Path, paid: Run) -> None:
+    folder = tmp_path / ".groundtune/runs/20261128-120000"
+    folder.mkdir(parents=True)
+    (tmp_path / "groundtune.toml").write_text('name = "shop"\n')
+    (folder / "results.jsonl").write_text("".join(json.dumps(asdict(row)) + "\n" for row in paid.results))
+    (folder / "examples.jsonl").write_text("")
+    (folder / "run.json").write_text(json.dumps({"about": {"primary": "correct"}, "complete": True, "format": 1}))
+    words = ["report", "--what-if", "requests_per_month=1e6", "--json", "-C", str(tmp_path)]
+    assert main(words) == 0, "keeps the figures"
+    code = f"import sys, groundtune.cli as c; c.main({words!r}); print([m for m in sys.modules if m.split('.')[0] in "
+    code += "('scipy', 'pydantic', 'filelock', 'lancedb', 'openai', 'asyncio', 'tomlkit')], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("[]\n"), done.stderr

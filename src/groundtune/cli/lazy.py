@@ -4,7 +4,7 @@ A command is a module with a function `run`; a command with sub-commands is a pa
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from keyword import iskeyword
@@ -25,6 +25,30 @@ APP: dict[str, Any] = {
 """Settings of every Typer app of the package."""
 
 
+class Unchecked:
+    """Takes texts and paths as they are. typer checks each with pydantic, whose import takes longer than a report."""
+
+    def __init__(self, kind: Any, checked: Callable[[], Any]) -> None:
+        self._kind, self._checked = kind, checked
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if self._kind in (str, Path):
+            return self._kind(value)
+        return [*value] if self._kind == list[str] else self._checked().coerce(value, param=param, ctx=ctx)
+
+
+def unchecked(parameters: list[Any]) -> list[Any]:
+    """Return the parameters, which take texts and paths without pydantic from now on."""
+    for parameter in parameters:
+        checked = getattr(parameter, "get_runtime_param", None)  # older versions of typer have none
+        if checked and "get_runtime_param" not in vars(parameter):
+            value = Unchecked(parameter.type_descriptor.annotation, checked)
+            parameter.get_runtime_param = lambda value=value: value
+    return parameters
+
+
 class LazyGroup(TyperGroup):
     """A group that lists its commands from `lines`, and imports one from `package` when it is called."""
 
@@ -38,6 +62,9 @@ class LazyGroup(TyperGroup):
         super().__init__(**attributes)
         for name, line in self.lines.items():
             self.commands[name] = TyperCommand(name, help=line)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return unchecked(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = args[0] if args else ""
@@ -75,6 +102,9 @@ def command_group(package: str, lines: Mapping[str, str], *, about: str, default
 
 class Command(TyperCommand):
     """A command that says how to name the project folder when it is given as an argument."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return unchecked(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.allow_extra_args = True

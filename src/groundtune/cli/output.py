@@ -9,17 +9,19 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from groundtune.display import Block, Line, Table
 from groundtune.display.blocks import as_text
 from groundtune.types import Interval
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SPARSE_SECONDS = 10.0
 """Interval between progress lines when stderr is not a terminal."""
@@ -181,6 +183,15 @@ def progress(title: str, *, total: int | None = None) -> Iterator[ProgressBar]:
     if not stderr_console().is_terminal:
         yield _Lines(title, total)
         return
+    from rich.progress import (  # a report, which is printed at once, takes no longer than this import
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -194,7 +205,7 @@ def progress(title: str, *, total: int | None = None) -> Iterator[ProgressBar]:
 
 
 class _TerminalBar:
-    def __init__(self, display: Progress, task: Any) -> None:
+    def __init__(self, display: "Progress", task: Any) -> None:
         self._display = display
         self._task = task
 

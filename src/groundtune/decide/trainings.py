@@ -45,6 +45,8 @@ class Trainings:
             cost, model = self.costs.get(part, TrainingCost(0.0)), self.models.get(part, part)
             if cost.usd is None:
                 return None
+            if not cost.usd:
+                continue
             of_models[model] = max(of_models.get(model, 0.0), cost.usd * (1 + self.again(part) / cost.count))
         return sum(of_models.values())
 
