@@ -1,10 +1,10 @@
 """Define and validate the table [serve] of the project file. Starts nothing."""
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from groundtune.config.values import AsTuple, Seconds, Section, Text, Url, value_error
 
@@ -58,6 +58,24 @@ class ServeConfig(Section):
     """Header with the access groups of the user, separated by commas."""
     user_header: Header = "X-Groundtune-User"
     """Header with the name of the user."""
+    jwks_url: Url | None = None
+    """Address of the public keys by which signed tokens are checked; None: `jwks_file`, or no tokens."""
+    jwks_file: Text | None = None
+    """The same as a file, relative to the project."""
+    issuer: Text | None = None
+    """`iss` of the tokens."""
+    audience: Text | None = None
+    """`aud` of the tokens."""
+    groups_claim: Text = "groups"
+    """Claim with the access groups of the user; a path with dots where the claim is inside another."""
+    user_claim: Text = "sub"
+    """Claim with the name of the user."""
+    leeway_seconds: Annotated[int, Field(ge=0, le=600)] = 30
+    """How far the clocks of issuer and server may differ."""
+    jwks_seconds: Annotated[int, Field(ge=60, le=604_800)] = 3_600
+    """How long the keys of `jwks_url` are used while it cannot be reached."""
+    groups: dict[Text, Annotated[tuple[Text, ...], AsTuple]] = Field(default_factory=dict)
+    """Maps a user, as a token or a proxy names them, to further access groups."""
     audit: bool = True
     """Whether every answer is recorded."""
     audit_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
@@ -68,3 +86,24 @@ class ServeConfig(Section):
     """Further requests that wait for their turn; those beyond get 429."""
     seconds: Seconds = 120
     """Time limit of one request, its waiting included."""
+
+    @model_validator(mode="after")
+    def _tokens(self) -> Self:
+        given = [key for key in ("jwks_url", "jwks_file", "issuer", "audience") if getattr(self, key) is not None]
+        if not given:
+            return self
+        if {"jwks_url", "jwks_file"} <= set(given):
+            raise value_error("both jwks_url and jwks_file are set", hint="keep one of them", key="jwks_file")
+        for key, example in (("issuer", "https://login.example.com"), ("audience", "groundtune")):
+            if key not in given:
+                message = f"tokens are checked only with an {key}: without it, tokens made for others would be let in"
+                raise value_error(message, hint=f'write {key} = "{example}"', key=given[0])
+        if not {"jwks_url", "jwks_file"} & set(given):
+            hint = 'write jwks_url = "https://login.example.com/.well-known/jwks.json", or jwks_file'
+            raise value_error("nothing says by which keys tokens are checked", hint=hint, key=given[0])
+        return self
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether a signed token can say who asks."""
+        return self.jwks_url is not None or self.jwks_file is not None

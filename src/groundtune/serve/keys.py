@@ -14,9 +14,11 @@ from typing import Any
 from groundtune.common.files import read_json, write_json
 from groundtune.common.format_version import check_version, versioned
 from groundtune.errors import MissingError, UsageError
+from groundtune.records.spending import Period
 from groundtune.workspace import Workspace
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 knew no budgets."""
 PREFIX = "gt-"
 SECRET_BYTES = 32
 LOCK_SECONDS = 10.0
@@ -35,6 +37,9 @@ class ApiKey:
     """Access groups of whoever has it."""
     per_minute: int | None = None
     """Most requests a minute; None: no limit of its own."""
+    budget_usd: float | None = None
+    """Most that its answers may cost in a period, in US dollars; None: no budget of its own."""
+    budget_per: Period = "month"
     made: str = ""
     """ISO 8601, UTC."""
     revoked: str | None = None
@@ -63,10 +68,19 @@ class KeyFile:
         digest = _digest(secret)
         return next((key for key in self.all() if key.revoked is None and key.digest == digest), None)
 
-    def create(self, name: str, *, groups: Sequence[str] = (), per_minute: int | None = None) -> tuple[ApiKey, str]:
+    def create(
+        self,
+        name: str,
+        *,
+        groups: Sequence[str] = (),
+        per_minute: int | None = None,
+        budget_usd: float | None = None,
+        budget_per: Period = "month",
+    ) -> tuple[ApiKey, str]:
         """Add a key; return it with its secret, which nobody can show again. Raises UsageError for a name in use."""
         secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-        key = ApiKey(secrets.token_hex(4), name, _digest(secret), tuple(groups), per_minute, _now())
+        limits = (tuple(groups), per_minute, budget_usd, budget_per)
+        key = ApiKey(secrets.token_hex(4), name, _digest(secret), *limits, _now())
         with self._workspace.lock("api-keys", timeout_seconds=LOCK_SECONDS, action="is changing the keys of"):
             keys = self.all()
             if any(each.name == name and each.revoked is None for each in keys):

@@ -1,0 +1,94 @@
+"""Keep what each API key has cost, in `.groundtune/spending.sqlite`: one row an answer. Refuses nothing.
+
+Several processes add to it and read it, so that a budget holds for all of them together.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from groundtune.common.format_version import check_number
+from groundtune.workspace import Workspace
+
+FORMAT_VERSION = 1
+BUSY_SECONDS = 10.0
+KEPT_DAYS = 62
+"""Older rows are deleted: the longest period of a budget is a month."""
+TABLE = """
+CREATE TABLE IF NOT EXISTS spending (key TEXT NOT NULL, time TEXT NOT NULL, usd REAL);
+CREATE INDEX IF NOT EXISTS spending_of_keys ON spending (key, time);
+"""
+Period = Literal["day", "month"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a key has spent in a period."""
+
+    usd: float
+    """Sum of the known costs, and of the estimates."""
+    unknown: int = 0
+    """Answers of unknown cost."""
+    estimate: float | None = None
+    """What each of these is counted as: the dearest answer of any key that is known. None: nothing is known yet."""
+
+    @property
+    def is_enforceable(self) -> bool:
+        """Whether a budget can be held: not while answers have an unknown cost that nothing is known to compare with."""
+        return not self.unknown or self.estimate is not None
+
+
+class Spending:
+    """The costs of the keys of a project."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._path = workspace.folder / "spending.sqlite"
+
+    def add(self, key: str, usd: float | None, *, now: datetime | None = None) -> None:
+        """Add an answer. usd: what it cost; None when that is unknown, as when its client left half-way."""
+        self._workspace.create()
+        moment = now or datetime.now(UTC)
+        with self._connection() as database, database:
+            database.execute("INSERT INTO spending VALUES (?, ?, ?)", (key, _text(moment), usd))
+            database.execute("DELETE FROM spending WHERE time < ?", (_text(moment - timedelta(days=KEPT_DAYS)),))
+
+    def spent(self, key: str, period: Period, *, now: datetime | None = None) -> Spent:
+        """Return what a key has spent since the day or month began, by UTC."""
+        if not self._path.exists():
+            return Spent(0.0)
+        begin = _text(period_begin(period, now or datetime.now(UTC)))
+        query = "SELECT total(usd), count(*) - count(usd) FROM spending WHERE key = ? AND time >= ?"
+        with self._connection() as database:
+            usd, unknown = database.execute(query, (key, begin)).fetchone()
+            (dearest,) = database.execute("SELECT max(usd) FROM spending WHERE usd > 0").fetchone()
+        return Spent(usd + unknown * (dearest or 0.0), unknown, dearest)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="move it away")
+            if version == 0:
+                database.executescript(f"PRAGMA journal_mode=WAL; {TABLE} PRAGMA user_version = {FORMAT_VERSION};")
+            database.execute("PRAGMA synchronous = NORMAL")
+            yield database
+
+
+def period_begin(period: Period, now: datetime) -> datetime:
+    """Return when the present day or month began."""
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day if period == "day" else day.replace(day=1)
+
+
+def period_end(period: Period, now: datetime) -> datetime:
+    """Return when the next day or month begins."""
+    begin = period_begin(period, now)
+    return begin + timedelta(days=1) if period == "day" else (begin + timedelta(days=32)).replace(day=1)
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
