@@ -136,6 +136,11 @@ class ProviderError(GroundtuneError):
         self.usage = usage
         self.cut = cut
 
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether the provider may bill the call all the same."""
+        return self.kind in ("timeout", "bad_response")
+
 
 class JudgeError(GroundtuneError):
     """A judge gave no verdict, so there is no score. `failure` is None when it replied with something unusable."""

@@ -8,9 +8,6 @@ from contextvars import ContextVar
 
 from groundtune.errors import BudgetError, ProviderError
 
-BILLED_FAILURES = frozenset({"timeout", "bad_response"})
-"""Kinds of ProviderError after which the provider may still bill the call."""
-
 ROUNDING = 1e-9
 """Tolerance for floating-point sums, in US dollars."""
 
@@ -58,7 +55,7 @@ class Budget:
         try:
             yield reservation
         except ProviderError as error:
-            may_be_billed = error.kind in BILLED_FAILURES
+            may_be_billed = error.may_be_billed
             raise
         except (asyncio.CancelledError, GeneratorExit):  # the caller left, also in the middle of a stream
             raise
@@ -163,7 +160,7 @@ def charge_failed_attempt(failure: ProviderError) -> None:
     Raises BudgetError when the failed attempt may be billed and another one could cost more than is left.
     """
     reservation = _CURRENT.get()
-    if reservation and failure.kind in BILLED_FAILURES:
+    if reservation and failure.may_be_billed:
         reservation.budget.reserve_retry(reservation)
 
 

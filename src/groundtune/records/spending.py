@@ -37,7 +37,7 @@ class Spent:
 
     @property
     def is_enforceable(self) -> bool:
-        """Whether a budget can be held: not while answers have an unknown cost that nothing is known to compare with."""
+        """Whether a budget can be kept: not while costs are unknown and nothing is known to estimate them by."""
         return not self.unknown or self.estimate is not None
 
 

@@ -32,6 +32,7 @@ from groundtune.serve.request_id import HEADER as ID_HEADER
 from groundtune.serve.request_id import RequestIds
 from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import make_serving
+from groundtune.serve.tokens import make_token_check
 
 PARTS = (
     models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
@@ -53,7 +54,8 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     serve = project.config.serve
     measured = Metrics()
     serving = make_serving(project, measured)
-    doors = Doors(KeyFile(project.workspace), serve, open_=open_)
+    tokens = make_token_check(project) if serve.takes_tokens else None
+    doors = Doors(KeyFile(project.workspace), serve, open_=open_, spending=serving.spending, tokens=tokens)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,20 +1,25 @@
-"""Decide who sent a request, and with which access groups: by an API key, or by the header of a trusted proxy.
+"""Decide who sent a request, and with which access groups: by an API key, a signed token or a trusted proxy's header.
 
 What does not prove itself is refused, never ignored: a wrong key, or the header of groups from anybody but a proxy.
 """
 
+import asyncio
 import ipaddress
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
 from groundtune.config.serve_table import ServeConfig
+from groundtune.records.spending import Spending, Spent, period_end
 from groundtune.serve.errors import ErrorReply, RequestRefusedError
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.keys import ApiKey, KeyFile
 from groundtune.serve.rate_limit import RateLimit
+from groundtune.serve.tokens import TokenCheck, is_token
 
 COOKIE = "groundtune_key"
 """Cookie with the key of a browser, set by `sign_in.py`."""
@@ -33,18 +38,32 @@ class Caller:
 
 
 ANONYMOUS = Caller("anonymous")
+UNNAMED = "unnamed"
+"""A user whom the proxy gives groups and no name."""
 
 
 class Doors:
     """The keys and settings that decide about requests.
 
-    open: whether everybody is let in while no key was ever made, as on loopback.
+    open: whether everybody is let in while no key was ever made, as on loopback. tokens: what checks signed tokens;
+    None where none is taken.
     """
 
-    def __init__(self, keys: KeyFile, settings: ServeConfig, *, open_: bool) -> None:
+    def __init__(
+        self,
+        keys: KeyFile,
+        settings: ServeConfig,
+        *,
+        open_: bool,
+        spending: Spending,
+        tokens: TokenCheck | None = None,
+    ) -> None:
         self._keys = keys
         self._open = open_
+        self._tokens = tokens
+        self._spending = spending
         self._limit = RateLimit()
+        self._groups = settings.groups
         self._proxies = [ipaddress.ip_network(proxy) for proxy in settings.proxies]
         self._groups_header = settings.groups_header
         self._user_header = settings.user_header
@@ -54,21 +73,28 @@ class Doors:
 
     @property
     def lets_everybody_in(self) -> bool:
-        """Whether no key is needed: none was ever made, and only this machine reaches the server."""
-        return self._open and not self._keys.all()
+        """Whether nobody need prove anything: no key was ever made, no token is taken, only this machine is near."""
+        return self._open and self._tokens is None and not self._keys.all()
 
-    def admit(self, request: Request) -> Caller:
-        """Return the caller. Raises RequestRefusedError: 401 without a valid key, 403 for what is not allowed."""
+    async def admit(self, request: Request) -> Caller:
+        """Return the caller.
+
+        Raises RequestRefusedError: 401 without a valid key or token, 403 for what is not allowed, 429 beyond the limits
+        of a key, 503 while no token can be checked.
+        """
         self._check_origin(request)
         secret = _secret(request)
-        key = self._keys.find(secret) if secret else None
         by_proxy = self._by_proxy(request)
+        if secret and self._tokens and is_token(secret):
+            identity = await self._tokens.identity(secret)
+            return by_proxy or self._with_groups(Caller(identity.user, identity.groups))
+        key = self._keys.find(secret) if secret else None
         if key is None and not self.lets_everybody_in and (secret or by_proxy is None):
             raise RequestRefusedError(_no_key(secret))
-        if key is not None and key.per_minute is not None:
-            self._limit.take(key.id, key.per_minute)
+        if key is not None:
+            await self._check_limits(key)
         if by_proxy is not None:
-            return Caller(by_proxy.name, by_proxy.groups, key.id if key else None)
+            return replace(by_proxy, key=key.id if key else None)
         return ANONYMOUS if key is None else Caller(key.name, key.groups, key.id)
 
     def admit_key(self, request: Request, secret: str) -> None:
@@ -76,6 +102,19 @@ class Doors:
         self._check_origin(request)
         if self._keys.find(secret) is None:
             raise RequestRefusedError(_no_key(secret))
+
+    async def _check_limits(self, key: ApiKey) -> None:
+        """Count the request. Raises RequestRefusedError when the key has sent, or spent, as much as it may."""
+        if key.per_minute is not None:
+            self._limit.take(key.id, key.per_minute)
+        if key.budget_usd is not None:
+            spent = await asyncio.to_thread(self._spending.spent, key.id, key.budget_per)
+            if problem := budget_problem(key, spent):
+                raise RequestRefusedError(problem)
+
+    def _with_groups(self, caller: Caller) -> Caller:
+        """Return a user with the groups that the project file gives as well."""
+        return replace(caller, groups=tuple(dict.fromkeys((*caller.groups, *self._groups.get(caller.name, ())))))
 
     def _by_proxy(self, request: Request) -> Caller | None:
         """Return the user that a trusted proxy names; None when the request has no header of groups or of a user."""
@@ -90,7 +129,7 @@ class Doors:
             message = f"{self._groups_header} or {self._user_header} was sent twice: the proxy must replace it"
             raise RequestRefusedError(ErrorReply(400, message, code="ambiguous_header"))
         named = tuple(group.strip() for group in (groups or [""])[0].split(",") if group.strip())
-        return Caller((users or [""])[0].strip() or "unnamed", named)
+        return self._with_groups(Caller((users or [""])[0].strip() or UNNAMED, named))
 
     def _is_proxy(self, request: Request) -> bool:
         if request.client is None:
@@ -119,6 +158,21 @@ def _secret(request: Request) -> str | None:
     return request.cookies.get(COOKIE)
 
 
+def budget_problem(key: ApiKey, spent: Spent) -> ErrorReply | None:
+    """Return why a key may spend no more; None while it may."""
+    if key.budget_usd is None or (spent.is_enforceable and spent.usd < key.budget_usd):
+        return None
+    now = datetime.now(UTC)
+    seconds = math.ceil((period_end(key.budget_per, now) - now).total_seconds())
+    budget = f"the budget of this key, ${key.budget_usd:,.2f} a {key.budget_per},"
+    if spent.is_enforceable:
+        message = f"{budget} is spent" + (f"; {spent.unknown:,} answers count as estimated" if spent.unknown else "")
+    else:
+        message = f"{budget} cannot be kept: nobody knows what its answers cost; prices are set under [prices]"
+    headers = {"Retry-After": str(seconds)}
+    return ErrorReply(429, message, "insufficient_quota", "insufficient_quota", headers=headers)
+
+
 def _no_key(secret: str | None) -> ErrorReply:
     message = "this API key is not valid" if secret else "an API key is needed: Authorization: Bearer …"
     headers = {"WWW-Authenticate": "Bearer"}
@@ -131,11 +185,11 @@ def allowed_hosts(settings: ServeConfig, loopback: Sequence[str]) -> list[str]:
     return [*loopback, settings.host, *settings.hosts, *([public] if public else [])]
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """Return the caller of a request, as the doors of its app decide."""
     doors: Any = request.app.state.doors
     assert isinstance(doors, Doors)
-    return doors.admit(request)
+    return await doors.admit(request)
 
 
 From = Annotated[Caller, Depends(caller_of)]

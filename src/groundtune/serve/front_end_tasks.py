@@ -25,7 +25,7 @@ async def answer_task(
 ) -> Answer:
     """Return what [models.default] writes to the messages. Raises QuestionError without a model that writes."""
     with serving.followed(caller, operation="task") as following:
-        generation = await serving.complete(messages, sampling)
+        generation = await serving.complete(messages, sampling, caller)
         answer = Answer(
             generation.text,
             "answered",

@@ -23,7 +23,7 @@ async def readyz(request: Request, serving: By) -> Response:
     """Reply 200 when the project's choice can be asked, else 503. What is wrong is for callers who are let in."""
     is_ready = await serving.live.is_ready()
     status = {"status": "ready" if is_ready else "not ready"}
-    if _is_let_in(request):
+    if await _is_let_in(request):
         if not is_ready:
             status["reason"] = "the project's choice cannot be asked; the log says why, and groundtune check"
         if serving.live.trouble:
@@ -31,9 +31,9 @@ async def readyz(request: Request, serving: By) -> Response:
     return JSONResponse(status, 200 if is_ready else 503)
 
 
-def _is_let_in(request: Request) -> bool:
+async def _is_let_in(request: Request) -> bool:
     try:
-        caller_of(request)
+        await caller_of(request)
     except RequestRefusedError:
         return False
     return True

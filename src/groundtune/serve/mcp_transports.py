@@ -47,7 +47,7 @@ class _Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            caller = self._doors.admit(Request(scope))
+            caller = await self._doors.admit(Request(scope))
         except RequestRefusedError as error:
             await error.reply.response()(scope, receive, send)
             return

@@ -24,7 +24,7 @@ router = APIRouter(include_in_schema=False)
 async def show_passage(passage_id: str, request: Request, serving: By) -> Response:
     """Show a passage in its document. The same 404 whether it does not exist or the caller may not read it."""
     try:
-        caller = caller_of(request)
+        caller = await caller_of(request)
     except RequestRefusedError as error:
         if error.reply.status != 401:
             raise

@@ -58,7 +58,7 @@ def make_server(
 def _check_reachable(project: Project) -> None:
     """Raise UsageError when other machines would reach a server that is not ready for them."""
     settings = project.config.serve
-    if not KeyFile(project.workspace).all():
+    if not (settings.takes_tokens or KeyFile(project.workspace).all()):
         raise UsageError(
             f"{settings.host} is reached from other machines, and no API key exists",
             hint="groundtune keys create NAME, or listen on 127.0.0.1",

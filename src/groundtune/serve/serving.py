@@ -8,9 +8,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from groundtune.errors import GroundtuneError
+from groundtune.errors import GroundtuneError, ProviderError
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
+from groundtune.records.spending import Spending
 from groundtune.serve.admission import Admission
 from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
@@ -33,13 +34,27 @@ class Asked:
     sampling: Sampling | None = None
 
 
+@dataclass(slots=True)
+class _Cost:
+    """What a request costs, in US dollars; None as long as that is unknown."""
+
+    usd: float | None = None
+
+
 class Serving:
     """What all requests share: the project, and the limits on what is done at once."""
 
     def __init__(
-        self, live: LiveProject, admission: Admission, auditor: Auditor, *, observers: Sequence[Observer] = ()
+        self,
+        live: LiveProject,
+        admission: Admission,
+        auditor: Auditor,
+        spending: Spending,
+        *,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.live = live
+        self.spending = spending
         self._admission = admission
         self._auditor = auditor
         self._observers = observers
@@ -76,7 +91,7 @@ class Serving:
             return following.answer
 
     async def _whole(self, asked: Asked, caller: Caller) -> Answer:
-        async with self.turn() as project:
+        async with self.turn() as project, self._charged(caller) as cost:
             answer = await project.aask(
                 asked.text,
                 approach=asked.approach,
@@ -85,13 +100,29 @@ class Serving:
                 history=asked.history,
                 sampling=asked.sampling,
             )
+            cost.usd = _cost(answer)
             await self._auditor.answered(project, caller, asked.approach, asked.text, answer)
             return answer
 
-    async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Generation:
+    async def complete(self, messages: Sequence[Message], sampling: Sampling, caller: Caller) -> Generation:
         """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
-        async with self.turn() as project:
-            return await project.acomplete(messages, sampling=sampling)
+        async with self.turn() as project, self._charged(caller) as cost:
+            generation = await project.acomplete(messages, sampling=sampling)
+            cost.usd = generation.usage.usd
+            return generation
+
+    @asynccontextmanager
+    async def _charged(self, caller: Caller) -> AsyncIterator["_Cost"]:
+        """Charge a key for what was asked of a model; work that was broken off, which may be billed, as unknown."""
+        cost = _Cost()
+        try:
+            yield cost
+        except BaseException as error:
+            if caller.key and (cost.usd is not None or _may_be_billed(error)):
+                await asyncio.shield(asyncio.to_thread(self.spending.add, caller.key, cost.usd))
+            raise
+        if caller.key:
+            await asyncio.to_thread(self.spending.add, caller.key, cost.usd)
 
     async def begun(self, request: Request, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Return the events of an answer once its first text is there.
@@ -146,13 +177,14 @@ class Serving:
                 history=asked.history,
                 sampling=asked.sampling,
             )
-            async with aclosing(stream):
+            async with aclosing(stream), self._charged(caller) as cost:
                 while True:
                     try:
                         event = await asyncio.wait_for(anext(stream), end - asyncio.get_running_loop().time())
                     except StopAsyncIteration:
                         return
                     if isinstance(event, Done):
+                        cost.usd = _cost(event.answer)
                         await self._auditor.answered(project, caller, asked.approach, asked.text, event.answer)
                     yield event
 
@@ -166,13 +198,26 @@ def make_serving(project: Project, metrics: Metrics) -> Serving:
     """Return what the requests of a project share, with the limits of its settings."""
     settings = project.config.serve
     live = LiveProject(project)
+    auditor = Auditor(AuditLog(project.workspace), settings)
     admission = Admission(running=settings.running, waiting=settings.waiting, on_change=metrics.load)
 
     def measure(ended: Ended) -> None:
         metrics.ended(ended, choice=live.project.config.name)
         metrics.circuits(live.project.session.circuits)
 
-    return Serving(live, admission, Auditor(AuditLog(project.workspace), settings), observers=[measure])
+    return Serving(live, admission, auditor, Spending(project.workspace), observers=[measure])
+
+
+def _may_be_billed(error: BaseException) -> bool:
+    """Whether a model's server may bill a request that ended so."""
+    if isinstance(error, ProviderError):
+        return error.may_be_billed
+    return isinstance(error, asyncio.CancelledError | GeneratorExit | TimeoutError)
+
+
+def _cost(answer: Answer) -> float | None:
+    """Return what an answer cost now; None when that is unknown."""
+    return answer.usage.usd if answer.paid else 0.0
 
 
 async def _up_to_text(events: AsyncGenerator[AnswerEvent, None]) -> list[AnswerEvent]:

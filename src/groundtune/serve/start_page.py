@@ -16,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 async def start(request: Request, serving: By) -> Response:
     """Show the page to ask on, or the one that asks for a key."""
     try:
-        caller_of(request)
+        await caller_of(request)
     except RequestRefusedError as error:
         if error.reply.status != 401:
             raise

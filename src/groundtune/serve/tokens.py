@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 from jwt import PyJWK, PyJWKClient, PyJWKSet
 
 from groundtune.config.serve_table import ServeConfig
-from groundtune.errors import MissingError
+from groundtune.errors import MissingError, UsageError
+from groundtune.models.openai_client import is_local
+from groundtune.project import Project
 from groundtune.serve.errors import ErrorReply, RequestRefusedError
 
 ALGORITHMS: Mapping[str, tuple[str, ...]] = {
@@ -85,6 +88,17 @@ class TokenCheck:
         except (ValueError, TypeError):  # of the library of the signatures
             raise _invalid("it cannot be read") from None
         return _identity(claims, self._settings)
+
+
+def make_token_check(project: Project) -> TokenCheck:
+    """Return the check of a project. Raises MissingError without usable keys in a file, UsageError for an address."""
+    settings, residency = project.config.serve, project.config.requirements.residency
+    host = urlsplit(settings.jwks_url or "").hostname
+    if settings.jwks_url and not (residency is None or is_local(settings.jwks_url) or host in residency):
+        raise UsageError(
+            f"requirements.residency does not allow a connection to {host}", hint="save its keys as [serve] jwks_file"
+        )
+    return TokenCheck(settings, project.root)
 
 
 def is_token(secret: str) -> bool:

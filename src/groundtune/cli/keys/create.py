@@ -1,7 +1,7 @@
 """Implement `groundtune keys create`: create an API key, and print it once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,17 @@ def run(
             "--per-minute", metavar="N", help="Most requests a minute.", min=1, max=1_000_000, show_default="no limit"
         ),
     ] = None,
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-usd",
+            metavar="USD",
+            help="Most that its answers may cost in a period, in US dollars.",
+            min=0,
+            show_default="no limit",
+        ),
+    ] = None,
+    per: Annotated[Literal["day", "month"], typer.Option("--per", help="Period of the budget, by UTC.")] = "month",
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
@@ -33,7 +44,9 @@ def run(
     from groundtune.serve.keys import KeyFile, shown
 
     with Project.open(folder) as project:
-        key, secret = KeyFile(project.workspace).create(name, groups=group or (), per_minute=per_minute)
+        key, secret = KeyFile(project.workspace).create(
+            name, groups=group or (), per_minute=per_minute, budget_usd=budget_usd, budget_per=per
+        )
     if json:
         output.print_json({**shown(key), "key": secret})
         return
