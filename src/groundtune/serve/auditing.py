@@ -1,7 +1,7 @@
 """Say what of an answer is recorded, and record it before its client has it. A request fails when it cannot be."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from groundtune.config.serve_table import ServeConfig
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
 from groundtune.serve.callers import Caller
-from groundtune.types import Answer
+from groundtune.types import Answer, Hit
 
 VERSION = version("groundtune")
 
@@ -43,7 +43,7 @@ class Auditor:
             "degradation": answer.degradation,
             "generator": answer.trace.model,
             "index": await project.aindex_version(),
-            "passages": [{"id": hit.passage.id, "text": digest_text(hit.passage.text)} for hit in answer.hits],
+            "passages": _passages(answer.hits),
             "citations": [_citation(asdict(citation)) for citation in answer.citations],
             "confidence": answer.confidence,
             "best_score": retrieval_scores(answer.hits)[0],
@@ -55,9 +55,18 @@ class Auditor:
         }
         await self._append(record, {"question": question, "answer": answer.text})
 
-    def broken_off(self, caller: Caller, model: str | None, question: str, text: str, why: str) -> None:
+    def broken_off(
+        self, caller: Caller, model: str | None, question: str, text: str, hits: Sequence[Hit], why: str
+    ) -> None:
         """Record an answer that was not completed, after its request has ended. text: what was sent."""
-        record = {**_who(caller, model), "id": uuid4().hex, "time": _now(), "status": "broken off", "reason": why}
+        record = {
+            **_who(caller, model),
+            "id": uuid4().hex,
+            "time": _now(),
+            "status": "broken off",
+            "reason": why,
+            "passages": _passages(hits),
+        }
         task = asyncio.get_running_loop().create_task(self._append(record, {"question": question, "answer": text}))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
@@ -80,6 +89,10 @@ class Auditor:
 
 def _who(caller: Caller, model: str | None) -> dict[str, Any]:
     return {"caller": caller.name, "key": caller.key, "groups": list(caller.groups), "model": model}
+
+
+def _passages(hits: Sequence[Hit]) -> list[dict[str, str]]:
+    return [{"id": hit.passage.id, "text": digest_text(hit.passage.text)} for hit in hits]
 
 
 def _citation(fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.live_project import LiveProject
 from groundtune.serve.metrics import Metrics
 from groundtune.serve.observing import Ended, Following, Observer, Operation, followed
-from groundtune.types import Answer, AnswerEvent, Done, Generation, Message, Sampling, TextDelta
+from groundtune.types import Answer, AnswerEvent, Done, Generation, Hit, Message, Retrieved, Sampling, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,13 @@ class Serving:
 
     async def _recorded(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer; it is recorded before the last one, or when it breaks off."""
-        sent = ""
+        sent, hits = "", tuple[Hit, ...]()
         try:
             async with aclosing(self._timed(asked, caller)) as events:
                 async for event in events:
                     match event:
+                        case Retrieved():
+                            hits = event.hits
                         case TextDelta():
                             sent += event.text
                         case Done():  # the answer is recorded by now; what was taken back without one was still shown
@@ -160,7 +162,7 @@ class Serving:
         except BaseException as error:
             if sent:
                 why = error.message if isinstance(error, GroundtuneError) else type(error).__name__
-                self._auditor.broken_off(caller, asked.approach, asked.text, sent, why)
+                self._auditor.broken_off(caller, asked.approach, asked.text, sent, hits, why)
             raise
 
     async def _timed(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
