@@ -2,7 +2,7 @@
 questions than for others, and reports the gain where one is. On RouteLLM's answers of two models to MMLU it says what
 routing gains over a random mix and over the best single model.
 
-    python benchmarks/router.py [--matrices 400] [--questions 14042]
+    python benchmarks/router.py [--matrices 400] [--questions 14042] [--signals FILE]
 
 The simulated matrices have questions of several topics, whose embeddings lie close together, and topics of different
 difficulty; in those with structure, topics have different best approaches. The router is that of the package, measured
@@ -43,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--matrices", type=int, default=400)
     parser.add_argument("--questions", type=int, default=14_042, help="of RouteLLM; 0: none")
+    parser.add_argument("--signals", type=Path, help="file (.npy) that keeps the embedded questions for the next run")
     arguments = parser.parse_args()
     start = time.process_time()
     print(machine())
@@ -53,7 +54,7 @@ def main() -> None:
     ]
     table([["structure", "n", "approaches", "adopted", "mean gain", "most possible", "claim"], *rows])
     if arguments.questions:
-        questions, subjects = asyncio.run(routellm(arguments.questions))
+        questions, subjects = asyncio.run(routellm(arguments.questions, arguments.signals))
         for how, groups in (("questions", [str(at) for at in range(len(subjects))]), ("subjects", subjects)):
             print(f"\nRouteLLM, folds of {how}:")
             describe(decide_routing(replace_groups(questions, groups), run="routellm", primary="correct"))
@@ -91,7 +92,7 @@ def matrix(n: int, k: int, strength: float, seed: int) -> Routing:
     return decide_routing(questions, run="simulated", primary="correct")
 
 
-async def routellm(most: int) -> tuple[ScoredQuestions, list[str]]:
+async def routellm(most: int, kept: Path | None = None) -> tuple[ScoredQuestions, list[str]]:
     """Return the questions of RouteLLM with the subject of each; equal questions are kept once."""
     rows: dict[str, tuple[str, list[float]]] = {}
     for path in sorted((Path(os.environ.get("GROUNDTUNE_DATA", "../shared/data")) / "routellm-mmlu").glob("*.csv")):
@@ -101,15 +102,19 @@ async def routellm(most: int) -> tuple[ScoredQuestions, list[str]]:
     chosen = list(rows)
     if most < len(chosen):
         chosen = [chosen[at] for at in sorted(np.random.default_rng(0).choice(len(chosen), most, replace=False))]
-    signals = QuestionSignals(BundledEmbedder(), None)
-    measured = [
-        await signals.measure([Question(text) for text in chosen[at : at + 256]]) for at in range(0, len(chosen), 256)
-    ]
+    if kept and kept.exists():
+        measured = np.load(kept)
+    else:
+        signals = QuestionSignals(BundledEmbedder(), None)
+        batches = [chosen[at : at + 256] for at in range(0, len(chosen), 256)]
+        measured = np.concatenate([await signals.measure([Question(text) for text in batch]) for batch in batches])
+        if kept:
+            np.save(kept, measured)
     scores = np.array([rows[text][1] for text in chosen])
     questions = ScoredQuestions(
         approaches=MODELS,
-        signals=np.concatenate(measured),
-        embedded=measured[0].shape[1] - 1,
+        signals=measured,
+        embedded=measured.shape[1] - 1,
         scores=scores,
         costs=np.tile([0.0, 1.0], (len(chosen), 1)),
         groups=(),

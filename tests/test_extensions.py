@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from groundtune.build.approach_families import CASCADE, QUOTE_STAGES, ROUTED, WITH_MODEL, WITH_SCHEMA
+from groundtune.build.approach_families import CASCADE, COMBINED, QUOTE_STAGES, ROUTED, WITH_MODEL, WITH_SCHEMA
 from groundtune.build.training_kinds import BUILT_IN
 from groundtune.cli import main
 from groundtune.config import load_config
@@ -278,6 +278,7 @@ def test_the_reserved_names_are_those_of_groundtune() -> None:
         *QUOTE_STAGES,
         "quote-corpus",
         "nearest",
+        COMBINED,
         CASCADE,
         ROUTED,
         *WITH_SCHEMA,

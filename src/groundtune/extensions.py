@@ -36,7 +36,7 @@ RESERVED: Mapping[str, tuple[str, ...]] = {
     "approach": (
         *("prompt", "fewshot-fixed", "fewshot", "context", "rag", "nearest", "tuned", "hybrid"),
         *("constrained", "fewshot-constrained", "tuned-constrained"),
-        *("quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus", "cascade", "routed"),
+        *("quote-bm25", "quote-dense", "quote-hybrid", "quote-corpus", "combined", "cascade", "routed"),
     ),
 }
 """Names that groundtune has itself, by what they name; no package can take them."""

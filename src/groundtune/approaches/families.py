@@ -13,6 +13,7 @@ FAMILIES: Mapping[str, Family] = {
     "tuned": "fine-tune",
     "tuned-constrained": "fine-tune",
     "hybrid": "both",
+    "combined": "both",
 }
 """All others are prompts, unless they ask other approaches."""
 Parts = Mapping[str, Sequence[str]]

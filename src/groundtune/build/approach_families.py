@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundtune import build
 from groundtune.approaches.cascade import Cascade
+from groundtune.approaches.combined import Combined
 from groundtune.approaches.context import MAX_CORPUS_PASSAGES, CorpusContext, without_overlap
 from groundtune.approaches.few_shot import FixedShots, NearestShots, choose_fixed
 from groundtune.approaches.group_gate import GroupGate
@@ -46,7 +47,7 @@ WITH_MODEL = ("prompt", "fewshot-fixed", "fewshot", "context", "rag")
 """Approaches that are set up for every model that generates text."""
 TRAINED_TOGETHER = 8
 """Questions that a trained model is asked at a time; on this machine it answers them in one batch."""
-CASCADE, ROUTED = "cascade", "routed"
+COMBINED, CASCADE, ROUTED = "combined", "cascade", "routed"
 """Approaches that ask others."""
 WITH_SCHEMA = ("constrained", "fewshot-constrained")
 """Those that are added for objects: `prompt` and `fewshot`, with the schema of the task held in the decoder."""
@@ -156,12 +157,15 @@ def known_names(config: Config) -> list[str]:
     names += [*QUOTE_STAGES, "quote-corpus"] if config.task == "answer" else []
     names += ["nearest"] if config.task == "classify" else []
     names += [name for names_of_table in tuned_tables(config).values() for name in names_of_table.values()]
+    names += [COMBINED] if config.combined else []
     names += [CASCADE, ROUTED] if config.cascade else [ROUTED]
     return [*names, *load_extensions().approaches]
 
 
 def parts_of(config: Config, name: str, router: StoredRouter | None = None) -> tuple[str, ...]:
     """Return the approaches that a combination asks; none for any other approach."""
+    if name == COMBINED and config.combined:
+        return config.combined.facts, config.combined.form
     if name == CASCADE and config.cascade:
         return config.cascade.approaches
     return router.approaches if name == ROUTED and router else ()
@@ -169,9 +173,10 @@ def parts_of(config: Config, name: str, router: StoredRouter | None = None) -> t
 
 def with_parts(config: Config, names: Collection[str], router: StoredRouter | None = None) -> tuple[str, ...]:
     """Return the names with the approaches that the combinations among them ask, and those that these ask."""
-    parts = [part for name in names for part in parts_of(config, name, router)]
-    further = [each for part in parts for each in parts_of(config, part, router)]
-    return tuple(dict.fromkeys((*names, *parts, *further)))
+    found = list(dict.fromkeys(names))
+    for name in found:  # grows while it is read; no combination asks itself
+        found += [part for part in parts_of(config, name, router) if part not in found]
+    return tuple(found)
 
 
 def names_with_model(config: Config) -> tuple[str, ...]:
@@ -446,6 +451,24 @@ def add_extensions(building: Building) -> None:
             continue
         registry.ready[name] = approach
         registry.concurrency[name] = getattr(approach, "concurrency", 1)
+
+
+def add_combined(building: Building) -> None:
+    """Add the merged answer of two approaches, if the project has one. Call it after these were added."""
+    config, registry = building.config, building.registry
+    if config.combined is None or not building.wants(COMBINED):
+        return
+    if parts := _ready_parts(building, COMBINED, (config.combined.facts, config.combined.form)):
+        facts, form = parts
+        registry.ready[COMBINED] = Combined(
+            COMBINED,
+            facts,
+            form,
+            task=config.task,
+            strict=config.answers.strict,
+            language=config.language,
+            checker=building.checker,
+        )
 
 
 def add_cascade(building: Building) -> None:

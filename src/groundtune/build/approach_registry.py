@@ -49,17 +49,22 @@ class ApproachRegistry:
     @property
     def asked(self) -> set[str]:
         """Names of the ready approaches, and of those that the combinations among them ask."""
-        return {*self.ready, *(part for name in self.ready for part in self.parts.get(name, ()))}
+        return {asked for name in self.ready for asked in self.asked_by(name)}
+
+    def asked_by(self, name: str) -> tuple[str, ...]:
+        """Return an approach with those that it asks, and those that these ask."""
+        found = [name]
+        for each in found:  # grows while it is read; no combination asks itself
+            found += [part for part in self.parts.get(each, ()) if part not in found]
+        return tuple(found)
 
     def recombined(self) -> "ApproachRegistry":
         """Return the registry with combinations that ask the approaches as they are now."""
-        combined = {
-            name: approach.with_parts(self.ready)
-            if name in self.parts and isinstance(approach, Combination)
-            else approach
-            for name, approach in self.ready.items()
-        }
-        return replace(self, ready=combined)
+        ready = dict(self.ready)
+        for name, approach in self.ready.items():  # a combination comes after those that it asks
+            if name in self.parts and isinstance(approach, Combination):
+                ready[name] = approach.with_parts(ready)
+        return replace(self, ready=ready)
 
     def select(self, chosen: Sequence[str | Approach]) -> "ApproachRegistry":
         """Return the chosen approaches, or all ready ones. Raises UsageError, or MissingError when none can run.
@@ -112,7 +117,8 @@ async def build_registry(
     registry = ApproachRegistry(known=partial(families.known_names, config))
     checker = build.support_checker(config) if resources.output_format.cites else None
     router = read_router(resources.router_file) if only and families.ROUTED in only else None
-    named = families.parts_of(config, families.CASCADE) if only is None else families.with_parts(config, only, router)
+    asked = (families.COMBINED, families.CASCADE) if only is None else only
+    named = families.with_parts(config, asked, router)
     building = Building(
         config, resources, registry, None if only is None else frozenset(named), frozenset(named), checker
     )
@@ -129,6 +135,7 @@ async def build_registry(
     if not has_model:
         for name in set(families.names_with_model(config)) - {*registry.ready, *registry.forbidden}:
             registry.missing.setdefault(name, families.NEEDS_MODEL)
+    families.add_combined(building)
     families.add_cascade(building)
     families.add_routed(building, router)
     return registry

@@ -95,6 +95,20 @@ def sentence_evidence(text: str, hits: Sequence[Hit], *, language: str = "englis
     )
 
 
+def best_support(
+    claim: str, hits: Sequence[Hit], *, language: str = "english", checker: SupportChecker | None = None
+) -> Citation | None:
+    """Return the citation, with its number in `hits`, of the passage that supports a claim best; None if none does.
+
+    Of equally good ones the first; where nothing can check the words, one that has them. language: of the project.
+    """
+    by = Comparison(language, checker)
+    cited = [_cite(claim, claim, number, hits, by) for number in range(1, len(hits) + 1)]
+    kept = [citation for citation in cited if is_supported(citation.support) is not False]
+    order = {EXACT: 0, UNCHECKED: 2}
+    return min(kept, key=lambda citation: order.get(citation.support, 1), default=None)
+
+
 def judge_sentences(
     text: str,
     answer_sentences: Sequence[Sentence],

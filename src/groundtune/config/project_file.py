@@ -275,6 +275,24 @@ class CompareConfig(Section):
         return self
 
 
+class CombinedConfig(Section):
+    """The approach `combined`: the facts of one approach in the form of another."""
+
+    facts: Text = "rag"
+    """The approach that cites passages; where the two disagree, it is believed."""
+    form: Text = "tuned"
+    """The approach whose text or object is kept as far as it agrees."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for key, name in (("facts", self.facts), ("form", self.form)):
+            if name in ("combined", "cascade", "routed"):
+                raise value_error(f'"{name}" cannot be asked: it asks others itself', key=key)
+        if self.facts == self.form:
+            raise value_error(f'asks "{self.form}" twice', hint="name two approaches", key="form")
+        return self
+
+
 class CascadeConfig(Section):
     """The approach `cascade`: approaches of which each is asked if the answer of the one before is not good enough."""
 
@@ -377,6 +395,7 @@ class Config(Section):
     checks: Annotated[tuple[CheckConfig, ...], AsTuple] = ()
     judge: JudgeConfig | None = None
     compare: CompareConfig = CompareConfig()
+    combined: CombinedConfig | None = None
     cascade: CascadeConfig | None = None
     fallback: FallbackConfig | None = None
     route: RouteConfig = RouteConfig()
@@ -403,6 +422,9 @@ class Config(Section):
         if self.judge and (self.judge.model not in self.models or self.models[self.judge.model].kind == "quote"):
             message = f'model "{self.judge.model}" cannot be used as the judge'
             raise value_error(message, hint=f"add a table [models.{self.judge.model}]", key="judge")
+        if self.combined and self.task == "classify":
+            message = "task classify has no combination: a label is a fact and has no form"
+            raise value_error(message, hint="leave out [combined]; [cascade] and `groundtune route` combine labels")
         if self.retrieval.history == "rewrite" and self.models["default"].kind == "quote":
             message = 'history = "rewrite" needs a model that generates text'
             raise value_error(message, hint='add [models.default], or write history = "join"', key="retrieval")

@@ -16,10 +16,11 @@ SIMPLEST_FIRST = (
     ("tuned",),
     ("tuned-constrained",),
     ("hybrid",),
+    ("combined",),
     ("cascade", "routed"),
 )
 """Kinds of approaches by how much has to be built, run and kept up to date. Those in one row are equally simple."""
-COMBINATIONS = ("hybrid", "cascade", "routed")
+COMBINATIONS = ("hybrid", "combined", "cascade", "routed")
 PARTS = {"hybrid": ("tuned", "rag")}
 """What a combination is made of. Those that are not listed choose among all other approaches."""
 

@@ -14,7 +14,7 @@ from groundtune.types import Example
 
 SETTINGS = {
     "task", "language", "instructions", "labels", "schema_file", "models", "embedder", "passages", "retrieval",
-    "answers", "shots", "context", "checks", "judge", "prices", "cascade",
+    "answers", "shots", "context", "checks", "judge", "prices", "combined", "cascade",
 }  # fmt: skip
 """Sections of the project file that affect answers or their scores."""
 CHANGED = {
@@ -32,8 +32,9 @@ def settings(config: Config) -> dict[str, Any]:
     """Return the sections of the project file that affect answers, without the choice of the approach."""
     values = config.model_dump(mode="json", include=SETTINGS)
     del values["answers"]["approach"]
-    if config.cascade is None:  # as in projects from before there were any
-        del values["cascade"]
+    for name in ("combined", "cascade"):
+        if values[name] is None:  # as in projects from before there were any
+            del values[name]
     return values
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from groundtune import build
 from groundtune.approaches.pipeline import Pipeline
-from groundtune.build.approach_families import CASCADE, ROUTED, with_parts
+from groundtune.build.approach_families import CASCADE, COMBINED, ROUTED, with_parts
 from groundtune.build.approach_registry import build_registry, with_further_trainings
 from groundtune.build.resources import Resources
 from groundtune.build.router_file import read_router
@@ -148,7 +148,7 @@ async def estimate(
     # approaches of the caller and of packages cannot be estimated
     names = [choice for choice in chosen if isinstance(choice, str) and not adds_approach(choice)]
     combined = with_parts(config, names, read_router(resources.router_file) if ROUTED in names else None)
-    names = [name for name in combined if name not in (CASCADE, ROUTED)]
+    names = [name for name in combined if name not in (COMBINED, CASCADE, ROUTED)]
     registry = await build_registry(config, resources, only=names if chosen else None)
     registry = registry if chosen and not names else registry.select(names)
     registry = await with_further_trainings(config, resources, registry)
