@@ -78,9 +78,14 @@ def test_a_router_that_pays_is_kept_asked_and_chosen(open_project: Any, capsys: 
     project: Project = open_project(one_sided)
     with pytest.raises(MissingError, match="routed needs a router that pays"):
         project.ask("How do I handle the dog?", approach="routed")
-    project.compare(approaches=["prompt", "prompt:large"])
+    report = project.compare(approaches=["prompt", "prompt:large"])
+    assert report.routing_sentence == (
+        "Asking the best approach for each question would reach 100%, 50.0 points above prompt alone (n = 64); "
+        "groundtune route finds out whether a router pays."
+    )
     routing = project.route()
     assert routing.adopted
+    assert project.report().routing_sentence == routing.sentence
     assert routing.sentence.startswith("A router pays: +")
     assert routing.gain.low > 0.2
     assert routing.quality.mean > 0.85
@@ -104,7 +109,10 @@ def test_a_router_that_pays_is_kept_asked_and_chosen(open_project: Any, capsys: 
 
 def test_a_router_that_does_not_pay_is_not_kept(open_project: Any) -> None:
     project: Project = open_project(never_right)
-    project.compare(approaches=["prompt", "prompt:large"])
+    report = project.compare(approaches=["prompt", "prompt:large"])
+    assert report.routing_sentence == (
+        "No router: even the best approach for each question would reach 50%, 0.0 points above prompt alone (n = 64)."
+    )
     project.workspace.router.write_text("{}")
     routing = project.route()
     assert not routing.adopted

@@ -413,7 +413,7 @@ def test_a_condition_on_an_unknown_score_is_an_error() -> None:
 KEYS = {
     "choice", "sentence", "primary", "n", "approaches", "comparisons", "verdict", "unavailable", "thresholds",
     "prompts", "unreviewed", "unreviewed_sentence", "tags", "classes", "fields", "run", "complete", "results", "html",
-    "diagnosis", "guides", "stopping", "curve", "costs", "flips",
+    "diagnosis", "guides", "stopping", "curve", "routing_sentence", "costs", "flips",
 }  # fmt: skip
 
 

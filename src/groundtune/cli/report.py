@@ -138,6 +138,8 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
         output.warn(f"{name}: {text}")
     for name, reason in report.run.missing.items():
         output.print_note(f"{name} was not run: {reason}")
+    if report.routing_sentence:
+        output.print_line(report.routing_sentence)
     for sentence in report.curve_sentences:
         output.print_line(sentence)
     for sentence in (*report.prompt_sentences, *report.threshold_sentences):

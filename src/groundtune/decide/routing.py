@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from groundtune.approaches.families import Family, family_of
+from groundtune.common.text import format_count
 from groundtune.decide.rules import ALPHA
 from groundtune.decide.wording import Scale, p_value, usd
 from groundtune.display import Block, Displayed, Line, Table
+from groundtune.measure.best_of_each import BestOfEach
 from groundtune.stats.inputs import Floats
 from groundtune.stats.intervals import bootstrap_mean
 from groundtune.stats.routing import (
@@ -23,8 +26,26 @@ from groundtune.stats.routing import (
 from groundtune.stats.significance import PairedDifference, paired_difference
 from groundtune.types import Interval
 
+FEWEST = 50
+"""Questions below which no router is trained."""
+CLASSES: Mapping[Family, str] = {"fine-tune": "standard", "rag": "complex", "both": "otherwise"}
+"""Classes of questions in guides that describe routers, by the kind of approach that they send them to."""
+WORTH_A_ROUTER = 0.02
+"""How far the best approach for each question must be above the best single one: a router reaches a part of it."""
 SHOWN_POINTS = 6
 """Points of the curve that are shown."""
+
+
+def routing_room(best: BestOfEach, scale: Scale) -> str:
+    """Say what a router could gain at most, before one is trained."""
+    over = f"{scale.unsigned(best.mean - best.single_mean)} above {best.single} alone"
+    most = f"the best approach for each question would reach {scale.value(best.mean)}, {over}"
+    on = f"n = {best.n:,}"
+    if best.mean - best.single_mean < WORTH_A_ROUTER * scale.unit:
+        return f"No router: even {most} ({on})."
+    if best.n < FEWEST:
+        return f"Asking {most} ({on}); a router needs {format_count(FEWEST, 'example')}."
+    return f"Asking {most} ({on}); groundtune route finds out whether a router pays."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +54,7 @@ class ScoredQuestions:
 
     approaches: tuple[str, ...]
     signals: Floats
-    """(questions, signals), those of the embedding first."""
+    """(questions, signals), those of the embedding first, then the logarithm of 1 + the length in characters."""
     embedded: int
     """Number of signals that are those of the embedding."""
     scores: Floats
@@ -90,6 +111,8 @@ class Routing(Displayed):
     shares: Mapping[str, float]
     """Share of the questions that each approach gets."""
     shares_by_tag: Mapping[str, Mapping[str, float]]
+    lengths: Mapping[str, float | None]
+    """Median length, in characters, of the questions that each approach gets; None where it gets none."""
     expected: float
     """Mean success that the router predicted for the approaches that it chose."""
     right_answer_usd: float | None
@@ -117,7 +140,11 @@ class Routing(Displayed):
             [f"{self.single} alone", self.single_quality, self.single_usd_per_1k],
         ]
         mix = _points(scale, self.over_mix.difference, self.over_mix.low, self.over_mix.high)
-        shares = [[name, f"{share:.0%}"] for name, share in self.shares.items()]
+        shares = [
+            [name, CLASSES.get(family_of(name)), f"{share:.0%}", None if length is None else f"{length:.0f}"]
+            for name, share in self.shares.items()
+            for length in [self.lengths[name]]
+        ]
         by_tag = [[tag, *(f"{share:.0%}" for share in shares.values())] for tag, shares in self.shares_by_tag.items()]
         blocks: list[Block] = [
             Line(self.sentence, "strong"),
@@ -127,7 +154,7 @@ class Routing(Displayed):
             Line(f"the best approach for each question would reach {scale.value(self.oracle)}"),
             Line(f"expected of the chosen approaches: {self.expected:.1%}; observed: {self.quality.mean:.1%}"),
             Line(""),
-            Table(["approach", "share"], shares),
+            Table(["approach", "questions", "share", "median length"], shares),
         ]
         if by_tag:
             blocks += [Line(""), Table(["tag", *self.shares], by_tag)]
@@ -168,6 +195,7 @@ def decide_routing(
     )
     curve, areas = _curve(found, scores, costs, groups) if costs is not None and spread else ((), None)
     rows, choice = np.arange(len(scores)), found.choices[0]
+    lengths = np.expm1(questions.signals[:, questions.embedded])
     values = scores if costs is None or not weight else scores - weight * costs
     best = int(values.mean(axis=0).argmax())
     gain = paired_difference(values[rows, choice].tolist(), values[:, best].tolist(), clusters=questions.groups)
@@ -193,6 +221,10 @@ def decide_routing(
             tag: _shares(questions.approaches, np.bincount(choice[has], minlength=scores.shape[1]) / has.sum())
             for tag in sorted({tag for tags in questions.tags for tag in tags})
             for has in [np.array([tag in tags for tags in questions.tags])]
+        },
+        lengths={
+            name: float(np.median(lengths[choice == at])) if (choice == at).any() else None
+            for at, name in enumerate(questions.approaches)
         },
         expected=float(found.success[rows, choice].mean()),
         right_answer_usd=right_answer_usd,

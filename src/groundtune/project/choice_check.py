@@ -43,6 +43,16 @@ def check_choice(workspace: Workspace, config: Config, examples: Sequence[Exampl
     yield from _stale(workspace, config, name, examples)
 
 
+def named_approaches(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the approaches that the project file names besides the chosen one, each after the key that names it."""
+    yield from (("compare.approaches", name) for name in config.compare.approaches)
+    if config.combined:
+        yield "combined.facts", config.combined.facts
+        yield "combined.form", config.combined.form
+    yield from (("cascade.approaches", name) for name in (config.cascade.approaches if config.cascade else ()))
+    yield from (("fallback.approaches", name) for name in (config.fallback.approaches if config.fallback else ()))
+
+
 def unknown_approach(config: Config, name: str) -> Finding | None:
     """Return a finding for a name that no approach of this project can have, or None."""
     plain, _, artifact_id = name.partition("@")

@@ -29,7 +29,7 @@ from groundtune.ingest.rules import DocumentRules
 from groundtune.ingest.scan import source_name
 from groundtune.ingest.select_files import select_files
 from groundtune.models.builtin_models import builtin_models
-from groundtune.project.choice_check import check_choice, unknown_approach
+from groundtune.project.choice_check import check_choice, named_approaches, unknown_approach
 from groundtune.project.ledger_check import ledger_notes
 from groundtune.project.model_check import check_models
 from groundtune.types import Example
@@ -142,8 +142,9 @@ def check_project(start: Path, *, environ: Mapping[str, str] | None = None) -> C
         for place, (level, message, hint) in check_models(Workspace(root), config)
     ]
     findings += [
-        CheckFinding(level, "compare.approaches", message, hint)
-        for level, message, hint in filter(None, (unknown_approach(config, name) for name in config.compare.approaches))
+        CheckFinding(level, key, message, hint)
+        for key, name in named_approaches(config)
+        for level, message, hint in filter(None, [unknown_approach(config, name)])
     ]
     findings += _added_parts(root, config)
     findings += _sources(root, config)

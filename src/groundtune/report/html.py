@@ -36,7 +36,7 @@ def render_page(page: Mapping[str, Any]) -> str:
          "verdict": {fields of types.Verdict, without choice and sentence},
          "unavailable": {name: reason}, "threshold_sentences": [sentence], "prompt_sentences": [sentence],
          "curve_sentences": [sentence], "curve": {fields of workflows.curve_file.LearningCurve} or null,
-         "stopping": {fields of workflows.stopping.Stopping} or null,
+         "routing_sentence": sentence or null, "stopping": {fields of workflows.stopping.Stopping} or null,
          "tags": [{"tag", "n", "approaches": {name: {"mean", "low", "high", "n"}}, "asserted_wrong": the same}],
          "classes": {name: {"labels", "confusion": [row: gold label, column: predicted label], "macro_f1",
                             "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,

@@ -16,6 +16,7 @@ from typing import Any
 from groundtune.common.files import read_json, write_atomic
 from groundtune.common.format_version import versioned
 from groundtune.errors import GroundtuneError
+from groundtune.measure.best_of_each import BestOfEach
 from groundtune.measure.tables import (
     CauseShare,
     ClassScore,
@@ -86,6 +87,8 @@ class Figures:
     """Tables of the classify task, by approach."""
     fields: Mapping[str, FieldTable] = field(default_factory=dict)
     """Tables of the extract task, by approach."""
+    best_of_each: BestOfEach | None = None
+    """What asking the best approach for each question would reach."""
 
 
 def figures_key(folder: Path, about: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -134,6 +137,7 @@ def _figures(kept: Mapping[str, Any]) -> Figures:
             **{name: tuple(map(_tag_row, kept[name])) for name in ("tags", "wrong_tags")},
             "classes": _each(_class_table, kept["classes"]),
             "fields": _each(_field_table, kept["fields"]),
+            "best_of_each": BestOfEach(**kept["best_of_each"]) if kept["best_of_each"] else None,
         }
     )
 

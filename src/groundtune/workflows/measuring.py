@@ -21,6 +21,7 @@ from groundtune.measure.approach_summaries import (
     row_score,
     tag_table,
 )
+from groundtune.measure.best_of_each import best_of_each
 from groundtune.measure.correctness import gold_kind
 from groundtune.measure.failures import failures_by_approach
 from groundtune.measure.metric_names import ASSERTED_WRONG, USUAL_PRIMARY
@@ -76,6 +77,7 @@ def measure(run: Run, primary: str | None = None) -> Figures:
         wrong_tags=tuple(tag_table(rows, run.examples, primary=ASSERTED_WRONG, spread=spread, anytime=anytime)),
         classes=_by_approach(rows, run.examples, class_table) if run.examples and task == "classify" else {},
         fields=_by_approach(rows, run.examples, fields_in_language) if run.examples and task == "extract" else {},
+        best_of_each=best_of_each(rows, primary=metric),
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 from groundtune.advice.measured import Measured
 from groundtune.common.text import format_count
 from groundtune.decide.diagnosis import Diagnosis, diagnose, largest_causes
+from groundtune.decide.routing import routing_room
 from groundtune.decide.rules import Case, Requirements, case_of
 from groundtune.decide.trainings import TrainingCost, Trainings
 from groundtune.decide.verdict import decide
+from groundtune.decide.wording import scale_of
 from groundtune.display import Block, Displayed, Fold, Line, Table
 from groundtune.errors import UsageError
 from groundtune.measure.metric_names import ASSERTED_WRONG
@@ -98,6 +100,7 @@ class Report(Displayed):
             *([Line(self.guides_sentence)] if self.guides_sentence else []),
             *(Line(f"{name}: {text}", "strong") for name, text in self.figures.errors.items()),
             *(Line(f"{name} was not run: {reason}", "dim") for name, reason in self.run.missing.items()),
+            *([Line(self.routing_sentence)] if self.routing_sentence else []),
             *(Line(sentence) for sentence in self.curve_sentences),
             *(Line(sentence, "dim") for sentence in (*self.prompt_sentences, *self.threshold_sentences)),
             *self.costs.brief(self.verdict.leaders),
@@ -173,6 +176,14 @@ class Report(Displayed):
         return curve_sentences(curve, {row.name: mean for row in self.approaches if (mean := _mean(row))})
 
     @property
+    def routing_sentence(self) -> str | None:
+        """Whether a router pays or, before one was tried, how much it could gain; None below two approaches."""
+        routing, best = self.run.routing, self.figures.best_of_each
+        if routing and routing.primary == self.primary:
+            return routing.sentence
+        return routing_room(best, scale_of(self.approaches, self.primary)) if best else None
+
+    @property
     def prompt_sentences(self) -> list[str]:
         """The prompt of each approach that has several, and what it was chosen by; empty when there was no choice."""
         return prompt_sentences(self.run.about.get("prompts", {}))
@@ -219,6 +230,7 @@ class Report(Displayed):
             "costs": self.costs.summary(),
             "unavailable": dict(self.run.missing),
             "stopping": asdict(self.run.stopping) if self.run.stopping else None,
+            "routing_sentence": self.routing_sentence,
             "curve": asdict(self.run.curve) if self.run.curve else None,
             "thresholds": dict(self.run.about.get("thresholds", {})),
             "prompts": dict(self.run.about.get("prompts", {})),

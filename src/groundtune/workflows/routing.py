@@ -13,7 +13,7 @@ from groundtune.build.resources import Resources
 from groundtune.build.router_file import StoredRouter, write_router
 from groundtune.common.conversations import question_of
 from groundtune.config import Config
-from groundtune.decide.routing import Routing, ScoredQuestions, decide_routing
+from groundtune.decide.routing import FEWEST, Routing, ScoredQuestions, decide_routing
 from groundtune.decide.wording import PRICE_HINT, join_names
 from groundtune.errors import UsageError
 from groundtune.measure.approach_summaries import cluster_examples, group_by_approach, row_score
@@ -21,15 +21,13 @@ from groundtune.stats.inputs import Floats
 from groundtune.stats.routing import FOLDS, candidates, fit_router
 from groundtune.types import Result
 from groundtune.workflows.reporting import Report, evaluate_run
+from groundtune.workflows.routing_file import RoutingNote, write_routing
 from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workspace import Workspace
 
-FEWEST = 50
-"""Questions below which no router is trained."""
-
 
 async def train_router(workspace: Workspace, config: Config, resources: Resources, *, run: str | None) -> Routing:
-    """Train a router on a comparison, the latest if none is named, and write it if it pays.
+    """Train a router on a comparison, the latest if none is named, and write it if it pays; the run keeps the verdict.
 
     Only approaches that meet the requirements take part. Where it does not pay, an earlier router is removed, unless it
     is the project's choice. Raises MissingError without a comparison, UsageError for one that no router can be trained
@@ -53,6 +51,7 @@ async def train_router(workspace: Workspace, config: Config, resources: Resource
         routing = decide_routing(questions, run=compared.name or "", primary=report.primary, right_answer_usd=value)
     except ValueError as error:
         raise UsageError(f"{report.primary}: {error}", hint="groundtune compare --primary NAME") from error
+    write_routing(compared.file.parent, RoutingNote(routing.primary, routing.sentence, routing.adopted))
     if routing.adopted:
         pinned = compared.about.get("artifacts", {})
         write_router(workspace.router, _stored(questions, routing, resources, pinned, index is not None))

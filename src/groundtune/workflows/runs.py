@@ -5,6 +5,7 @@ runs/<time>/run.json        what was run, the conditions, and whether it is comp
             results.jsonl   the matrix, with passages.jsonl and judgements.jsonl beside it
             figures.json    what was computed from them, see figures.py
             curve.json      scores by number of train examples, see curve_file.py
+            routing.json    whether a router pays, see routing_file.py
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from groundtune.measure.results import RESULTS, read_results
 from groundtune.types import Evidence, Example, Message, Result, Review
 from groundtune.workflows.curve_file import LearningCurve, read_curve
 from groundtune.workflows.figures import Figures, figures_key, read_figures
+from groundtune.workflows.routing_file import RoutingNote, read_routing
 from groundtune.workflows.stopping import Stopping
 from groundtune.workspace import Workspace
 
@@ -48,6 +50,8 @@ class Run:
     """How far a run went that asks until it is decided; None for a run of the whole matrix."""
     curve: LearningCurve | None = None
     """Scores by number of train examples; None where they were not measured."""
+    routing: RoutingNote | None = None
+    """Whether a router pays; None where none was tried."""
     figures: Figures | None = field(default=None, compare=False)
     """What was computed from the matrix earlier; None: it has to be computed."""
     key: str | None = None
@@ -111,6 +115,7 @@ def read_run(path: Path) -> Run:
         examples=examples,
         stopping=Stopping.read(metadata["stopping"]) if "stopping" in metadata else None,
         curve=read_curve(folder),
+        routing=read_routing(folder),
         figures=figures,
         key=key,
     )

@@ -7,6 +7,7 @@ function verdictView(state) {
       VERDICT.reasons?.length ? section("why", "Why", bullets(VERDICT.reasons)) : null,
       flips(),
       VERDICT.caveats?.length ? section("caveats", "Caveats", bullets(VERDICT.caveats)) : null,
+      PAGE.routing_sentence ? section("router", "Router", bullets([PAGE.routing_sentence])) : null,
       PAGE.curve_sentences?.length ? section("curve", "Learning curve", bullets(PAGE.curve_sentences)) : null,
       PAGE.prompt_sentences?.length ? section("prompts", "Prompts", bullets(PAGE.prompt_sentences)) : null,
       PAGE.threshold_sentences?.length
