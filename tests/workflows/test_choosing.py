@@ -149,6 +149,23 @@ def test_a_misspelt_approach_of_a_comparison_is_found_by_check(
     assert 'compare.approaches: there is no approach "promt" hint: did you mean "prompt"?' in printed
 
 
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ('[cascade]\napproaches = ["fewshot", "promt"]\n', "cascade.approaches"),
+        ('[fallback]\napproaches = ["promt"]\n', "fallback.approaches"),
+    ],
+)
+def test_a_misspelt_part_is_found_by_check(
+    desk: Project, table: str, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = desk.root / "groundtune.toml"
+    file.write_text(file.read_text() + table)
+    assert main(["check", "-C", str(desk.root)]) == 2
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f'{key}: there is no approach "promt" hint: did you mean "prompt"?' in printed
+
+
 def restricted(desk: Project, toml: str = "") -> Project:
     """Let the model have been trained on a document that only hr may read."""
     (artifact,) = desk.artifacts()

@@ -119,8 +119,8 @@ def _decide(sentence: Sentence, facts: Sequence[_Fact], basis: Basis, draft: _Dr
     else:
         support = best_support(said, basis.hits, language=basis.language, checker=basis.checker)
     if support and support.marker:
-        for fact in facts:
-            fact.said = fact.said or says_all_of(said, fact.text, **about)
+        for each in facts:
+            each.said = each.said or says_all_of(said, each.text, **about)
         if marked:
             draft.edits.append((sentence.start, sentence.end, _written(said, (support.marker,), marked=True)))
         draft.place = sentence.end

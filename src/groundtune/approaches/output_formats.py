@@ -388,7 +388,9 @@ def prompt_messages(
 def rules_digest(output_format: OutputFormat, *, grounded: bool) -> str:
     """Return a digest of rules and worked example: a model trained with others is a different model."""
     example = output_format.wording.example(output_format.task, grounded=grounded)
-    return digest_text("\n\n".join([output_format.rules(grounded=grounded), *(turn.content for turn in example)]))
+    rules = output_format.rules(grounded=grounded)
+    rules = prompts.with_passages(rules) if grounded else rules
+    return digest_text("\n\n".join([rules, *(turn.content for turn in example)]))
 
 
 def _join(*parts: str) -> str:

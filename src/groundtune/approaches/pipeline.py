@@ -13,6 +13,7 @@ from typing import TypeVar
 from groundtune.approaches import prompts
 from groundtune.approaches.context import SearchingContext
 from groundtune.approaches.output_formats import AnswerFormat, OutputFormat, StreamedFormat, prompt_messages
+from groundtune.approaches.reply_links import REMOVED, WARNING, ReplyLinks
 from groundtune.approaches.search_query import SearchQuery
 from groundtune.approaches.streaming import ReplyStream, is_surely_answer
 from groundtune.approaches.wordings import Wording
@@ -170,6 +171,7 @@ class Pipeline:
         reply = ReplyStream(
             self._output_format, gathered.hits, strict=self._strict, language=self._language, checker=self._checker
         )
+        links = self._links(gathered)
         start = time.perf_counter()
         if gathered.prompt is None:
             generation = NO_GENERATION
@@ -180,7 +182,7 @@ class Pipeline:
                     if isinstance(piece, Generation):
                         generation = piece
                         continue
-                    for event in await self._unless_blocking(partial(_events, reply, piece)):
+                    for event in await self._unless_blocking(partial(_events, reply, links.add(piece))):
                         yield event
         else:
             generation = await self._generator.generate(gathered.prompt)
@@ -221,7 +223,10 @@ class Pipeline:
         query = gathered.query
         generations = [generation, *([query.generation] if query.generation else [])]
         usage = total_usage([each.usage for each in generations])
-        answer = self._read(generation, gathered.hits, usage)
+        reply = generation
+        if isinstance(self._output_format, StreamedFormat):
+            reply = replace(generation, text=self._links(gathered).guarded(generation.text))
+        answer = self._read(reply, gathered.hits, usage)
         cite_seconds = time.perf_counter() - start
         model_seconds = _model_seconds(generation, waited_seconds)
         seconds = gathered.seconds + gathered.query_seconds + model_seconds + cite_seconds
@@ -247,9 +252,16 @@ class Pipeline:
             ),
             reasoning=generation.reasoning,
             cut=generation.cut,
-            warnings=(*answer.warnings, *generation.warnings),
+            warnings=(*answer.warnings, *generation.warnings, *([WARNING] if REMOVED in answer.text else [])),
         )
         return complete_answer(answer, self.name)
+
+    def _links(self, gathered: "_Gathered") -> ReplyLinks:
+        """Return what watches over the addresses of a text; of a label or an object nothing is taken out."""
+        prompt = gathered.prompt
+        texts = [turn.content for turn in prompt.messages] + [prompt.question] if prompt else []
+        passages = [hit.passage.text for hit in gathered.hits]
+        return ReplyLinks([*texts, *passages], grounded=bool(passages))
 
     def _prompt(self, question: Question, searched: str, hits: list[Hit], shots: list[Shot]) -> Prompt:
         schema = self._output_format.schema if self._constrained else None

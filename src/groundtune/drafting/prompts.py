@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from groundtune.common.foreign_text import as_data
 from groundtune.drafting.draft import Kind
 from groundtune.types import Message, Passage, Prompt
 
@@ -87,7 +88,7 @@ def drafting(kind: Kind, passages: Sequence[Passage]) -> Prompt:
     copied = f"{_COPIED}\n" if "quote" in form.keys else ""
     rules = _RULES.format(task=form.task, copied=copied, example=form.example)
     material = {f"passage {number}": _shown(passage) for number, passage in enumerate(passages, start=1)}
-    text = json.dumps(material, ensure_ascii=False)
+    text = as_data(json.dumps(material, ensure_ascii=False))
     return Prompt(text, (Message("system", rules), Message("user", text)), schema=_schema(form.keys))
 
 

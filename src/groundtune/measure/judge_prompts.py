@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from groundtune.common.foreign_text import as_data
 from groundtune.types import Hit, Message, Prompt
 
 QUESTION_KEYS = ("question_1", "question_2", "question_3")
@@ -184,5 +185,5 @@ def _numbered(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _prompt(question: str, system: str, material: Mapping[str, Any], schema: Mapping[str, Any]) -> Prompt:
-    user = json.dumps(material, ensure_ascii=False, indent=1)
+    user = as_data(json.dumps(material, ensure_ascii=False, indent=1))
     return Prompt(question, (Message("system", system), Message("user", user)), schema=schema)

@@ -1,0 +1,82 @@
+"""Keep a reply from loading or naming addresses that it was not given. Never reads an address.
+
+Whoever plants an instruction in a document could have a page, a chat window or a reader carry text to their server.
+
+An address that is in none of the texts of the prompt is left out. Images, and HTML that loads something, become text,
+whatever their address: they are fetched without a click.
+"""
+
+import re
+from collections.abc import Iterable
+
+REMOVED = "[link removed]"
+WARNING = "an address that is in no passage was left out of the answer"
+
+_REST = r"[#$%&*+,\-./0-9:;=?@A-Z_a-z~]"
+"""Characters of an address; brackets, quotes and spaces end it, for the texts of the prompt as well."""
+_SIGNS = re.compile(
+    rf"(?P<address>(?<![\w/])(?:[a-z][a-z0-9+.-]{{1,15}}:)?//(?=[^\W_]){_REST}*"
+    rf"|(?<![\w.@-])www\.{_REST}+"
+    rf"|(?<!\w)(?:javascript|vbscript|mailto|data:[\w.+-]+/[\w.+-]+)[:;,]{_REST}+)"
+    r"|(?P<image>(?<!\w)!(?=\[)|!(?=\[[^\]\n]{0,200}\][(\[]))"
+    r"|(?P<tag><(?=/?(?:img|image|svg|picture|source|video|audio|track|iframe|frame|object|embed|link|script|style|base"
+    r"|meta|form|input|button)\b))",
+    re.IGNORECASE,
+)
+_BEGUN = re.compile(r"(?:!\[[^\]\n]{0,200}(?:\][!-~]*)?|[!-~]+)\Z")
+"""The end of an unfinished text that may still become one of these."""
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:www\.)?", re.IGNORECASE)
+
+
+class ReplyLinks:
+    """The text of one reply, as it may be shown. It is given whole to `guarded`, or in pieces to `add`.
+
+    sources: all texts of the prompt. grounded: it holds passages. A model that was shown none may name an address that
+    it knows, but none that it made from one in the prompt.
+    """
+
+    def __init__(self, sources: Iterable[str], *, grounded: bool) -> None:
+        self._sources = "\n".join(sources).casefold()
+        self._grounded = grounded
+        self._text = ""
+        self._read = 0
+        """Characters of the reply that were handed on."""
+
+    def guarded(self, text: str) -> str:
+        """Return the reply without the addresses that it may not have."""
+        return _SIGNS.sub(self._shown, text)
+
+    def add(self, piece: str) -> str:
+        """Return the part of the guarded reply that the next piece makes certain."""
+        self._text += piece
+        begun = _BEGUN.search(self._text, self._read)
+        return self._hand_on(begun.start() if begun else len(self._text))
+
+    def finish(self) -> str:
+        """Return the rest."""
+        return self._hand_on(len(self._text))
+
+    def _hand_on(self, end: int) -> str:
+        shown, position = [], self._read
+        for match in _SIGNS.finditer(self._text, self._read, end):
+            shown += [self._text[position : match.start()], self._shown(match)]
+            position = match.end()
+        self._read = end
+        return "".join([*shown, self._text[position:end]])
+
+    def _shown(self, match: re.Match[str]) -> str:
+        if match["tag"]:
+            return "< "
+        if match["image"]:
+            return ""
+        address = match[0].rstrip(".,;:?*_~")
+        return match[0] if self._may_name(address) else REMOVED + match[0][len(address) :]
+
+    def _may_name(self, address: str) -> bool:
+        bare = _SCHEME.sub("", address.casefold(), count=1).rstrip("/")
+        if not self._grounded and not self._holds(re.split("[/?#]", bare, maxsplit=1)[0]):
+            return True
+        return self._holds(bare)
+
+    def _holds(self, bare: str) -> bool:
+        return not bare or re.search(rf"(?<![\w.-])(?:www\.)?{re.escape(bare)}", self._sources) is not None
