@@ -334,7 +334,7 @@ async def test_a_text_without_citations_is_released_piece_by_piece() -> None:
     model = Types(["  ", "Dear", " ", "Anna", ",\n", "\n"])
     approach = Pipeline("prompt", model, output_format=TextFormat())
     assert [event.text for event in await assert_same(approach) if isinstance(event, TextDelta)] == [
-        "Dear", " Anna", ",",
+        "Dear", " Anna,",
     ]  # fmt: skip
 
 
