@@ -53,7 +53,7 @@ class Planted:
         return Reply(reply, finish_reason="length" if fault == "cut off" else "stop")
 
     def _reply(self, fault: str, gold: Any, content: str, *, number: int) -> str:
-        passages = dict(re.findall(r"\[(\d+)\] [^\n]*\n(.*?)(?=\n\n\[|\n\nQuestion|\Z)", content, re.DOTALL))
+        passages = dict(re.findall(r"\[(\d+)\] [^\n]*\n(.*?)\n</passage>", content, re.DOTALL))
         holding = next((at for at, passage in passages.items() if gold and f" {gold}." in passage), None)
         other = next((at for at in passages if at != holding), None)
         if gold and not passages and fault == "right":

@@ -20,7 +20,7 @@ from groundtune.workflows.distilling import DistillationReport, accept_answer, r
 pytestmark = pytest.mark.slow
 
 TOWNS = ("Marwin", "Teldra", "Osfen", "Winby", "Drasta", "Fencol", "Colru", "Byfen")
-PASSAGE = re.compile(r"\[(\d+)\] [^\n]*\n(.*?)(?=\n\n\[\d+\] |\n\nQuestion: )", re.DOTALL)
+PASSAGE = re.compile(r"\[(\d+)\] [^\n]*\n(.*?)\n</passage>", re.DOTALL)
 FILE = """name = "tolls"
 [documents]
 include = ["docs/**/*"]

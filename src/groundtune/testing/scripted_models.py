@@ -32,7 +32,7 @@ FaultKind = Literal["server_error", "stall", "half_body", "malformed"]
 FAULTS: tuple[FaultKind, ...] = ("server_error", "stall", "half_body", "malformed")
 
 _NOTHING = re.compile(r"reply with exactly (\S+?)\.(?:\s|$)")
-_PASSAGE = re.compile(r"(?:\A|\n\n)\[(\d+)\] [^\n]*\n")
+_PASSAGE = re.compile(r"(?:\A|\n\n)<passage>\n\[(\d+)\] [^\n]*\n(.*?)\n</passage>(?=\n\n|\Z)", re.DOTALL)
 _INPUT = re.compile(r"(?:\A|\n\n)(?:Question|Input): ")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _NUMBER = re.compile(r"\d+")
@@ -328,9 +328,7 @@ def usage_of(body: Mapping[str, Any], answer: str, *, cached: float = 0.0) -> di
 
 def _passages(content: str) -> dict[int, str]:
     """Return number and text of the passages in a message."""
-    parts = _PASSAGE.split(content)
-    texts = (_INPUT.split(text, maxsplit=1)[0] for text in parts[2::2])
-    return {int(number): text for number, text in zip(parts[1::2], texts, strict=True)}
+    return {int(number): text for number, text in _PASSAGE.findall(content)}
 
 
 def _sentences_with(words: str, passages: Mapping[int, str]) -> Iterator[tuple[int, str]]:
