@@ -23,7 +23,7 @@ LAYERS = (
     {"config", "stats"},
     {"citations", "dataset", "ingest", "models", "records", "retrieve"},
     {"approaches", "corpus", "measure", "tune"},
-    {"advice", "decide", "drafting", "drift", "report"},
+    {"advice", "decide", "drafting", "drift", "report", "review"},
     {"build"},
     {"workflows"},
     {"project"},

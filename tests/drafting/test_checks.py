@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pytest
-
 from groundtune.drafting import checks
-from groundtune.drafting.checks import NearQuestions, fault
+from groundtune.drafting.checks import fault
 from groundtune.drafting.corpus import DraftedCorpus
 from groundtune.drafting.draft import Draft, Quote
-from groundtune.types import Example, Message, Passage
+from groundtune.types import Message, Passage
 from tests.drafting.passages import FARES, LOST, passage
 
 
@@ -70,21 +68,3 @@ def test_a_question_without_an_answer_must_have_none_in_any_passage() -> None:
     vain = Draft("unanswerable", "What is the fare for keys?", (), (), (FARES, LOST), apart=("Fare", "Key"))
     assert fault_of(vain) is None
     assert fault_of(vain, passage("The fare for a key is £4.", source="docs/keys.md")) == checks.ANSWERED
-
-
-@pytest.mark.parametrize(
-    ("text", "near"),
-    [
-        ("how long are LOST things kept", True),
-        ("Lost things are kept how long?", True),
-        ("How long are found things kept?", False),
-    ],
-)
-def test_near_questions_are_those_with_the_same_words(text: str, near: bool) -> None:
-    assert NearQuestions([Example("1", text)], language="english").near(DRAFT) is near
-
-
-def test_the_same_question_after_another_conversation_is_another() -> None:
-    history = (Message("user", "Where is the office of the harbour?"), Message("assistant", "In Quay Road."))
-    examples = [Example("1", DRAFT.question, history=history)]
-    assert not NearQuestions(examples, language="english").near(DRAFT)

@@ -17,6 +17,7 @@ from groundtune.common.conversations import HistoryUse
 from groundtune.config.drift_table import DriftConfig
 from groundtune.config.model_tables import EmbedderConfig, ModelConfig, SourceConfig, StoreConfig
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
+from groundtune.config.review_table import ReviewConfig
 from groundtune.config.serve_table import ServeConfig
 from groundtune.config.toml_edit import key_lines
 from groundtune.config.tune_tables import ProviderConfig, TuneConfig
@@ -409,6 +410,7 @@ class Config(Section):
     costs: CostsConfig = CostsConfig()
     serve: ServeConfig = ServeConfig()
     drift: DriftConfig = DriftConfig()
+    review: ReviewConfig = ReviewConfig()
 
     @model_validator(mode="before")
     @classmethod

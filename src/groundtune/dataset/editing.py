@@ -1,17 +1,15 @@
 """Add examples to an examples file and write splits into it. Leaves unaffected lines unchanged."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from groundtune.common.files import write_atomic
-from groundtune.dataset.examples import example_key, read_examples
+from groundtune.dataset.examples import read_examples
 from groundtune.dataset.importing.convert import encode_example, encode_lines
-from groundtune.types import Example, Split
-
-SPLIT_PRECEDENCE: tuple[Split, ...] = ("test", "validation", "train")
-"""Precedence of splits: a new row whose input occurs in several splits goes into the first, to keep data held out."""
+from groundtune.dataset.new_examples import ALREADY, KnownInputs
+from groundtune.types import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,8 @@ class MergeReport:
     """Whether the differing examples were overwritten."""
     known: tuple[str, ...] = ()
     """New examples whose input already exists under a different id; each is put in the split of the existing one."""
+    near_held_out: Mapping[str, str] = field(default_factory=dict)
+    """New train examples whose input is nearly one of another split, each with which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,24 @@ class FreezeReport:
 
 
 def merge_examples(
-    path: Path, examples: Sequence[Example], *, overwrite: bool = False, other_examples: Iterable[Example] = ()
+    path: Path,
+    examples: Sequence[Example],
+    *,
+    overwrite: bool = False,
+    other_examples: Iterable[Example] = (),
+    language: str = "english",
 ) -> MergeReport:
     """Append new examples to the file, creating it if missing.
 
     An existing id keeps its split, tags and other fields; with `overwrite` it takes the new output, and the new
     rejected output if there is one. A new id whose input already occurs in this file or in `other_examples` goes
-    into the split of that input, whatever split it names. Raises ConfigError if the file is not an examples file,
-    OSError.
+    into the split of that input, whatever split it names. language: of inputs too short to tell. Raises ConfigError if
+    the file is not an examples file, OSError.
     """
     old = {example.id: example for example in read_examples(path)} if path.is_file() and path.stat().st_size else {}
-    splits = _splits([*old.values(), *other_examples])
+    there = KnownInputs([*old.values(), *other_examples], language=language)
     new = [
-        replace(example, split=splits.get(example_key(example), example.split))
+        replace(example, split=there.split(example.input, example.history) or example.split)
         for example in examples
         if example.id not in old
     ]
@@ -69,8 +74,14 @@ def merge_examples(
         same=tuple(example.id for example in examples if example.id in old and example.id not in differing),
         differing=tuple(differing),
         replaced=overwrite,
-        known=tuple(example.id for example in new if example_key(example) in splits),
+        known=tuple(example.id for example in new if there.split(example.input, example.history) is not None),
+        near_held_out=_near_held_out(new, there),
     )
+
+
+def _near_held_out(new: Sequence[Example], there: KnownInputs) -> dict[str, str]:
+    reasons = {e.id: there.why_not(e.input, e.history) for e in new if e.split == "train"}
+    return {name: reason for name, reason in reasons.items() if reason and reason != ALREADY}
 
 
 def replace_examples(path: Path, examples: Sequence[Example]) -> None:
@@ -98,12 +109,6 @@ def freeze_splits(path: Path) -> FreezeReport:
     if frozen:
         write_atomic(path, encode_lines(frozen_lines))
     return FreezeReport(frozen, len(examples) - frozen)
-
-
-def _splits(examples: Sequence[Example]) -> dict[str, Split]:
-    """Map each normalised input to its split, by SPLIT_PRECEDENCE."""
-    last_wins = sorted(examples, key=lambda example: -SPLIT_PRECEDENCE.index(example.split))
-    return {example_key(example): example.split for example in last_wins}
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from groundtune.common.text import format_count
 from groundtune.dataset.examples import STATES
+from groundtune.dataset.new_examples import DRAFTED
 from groundtune.errors import ConfigError, MissingError, Problem
 from groundtune.types import Example, Review
-
-DRAFTED = "drafted"
-"""The origin of examples that a program made up from the documents."""
 
 
 def is_unreviewed(example: Example) -> bool:

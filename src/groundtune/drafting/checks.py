@@ -1,17 +1,14 @@
 """Drop drafted questions that would mislead whoever measures with them, each for a stated reason. Writes nothing."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from groundtune.citations.quote_matching import find
-from groundtune.dataset.examples import example_key, input_key
 from groundtune.drafting.corpus import DraftedCorpus, file_of
 from groundtune.drafting.draft import Draft
 from groundtune.languages.detection import detect
 from groundtune.languages.text import content_words
-from groundtune.types import Example, Message, Passage
+from groundtune.types import Message, Passage
 
-NEAR = 0.8
-"""Share of the words of two questions in common from which they are near-duplicates, as before a training."""
 ABOUT = 0.6
 """Share of the words of a question that a passage must have to be about it."""
 
@@ -24,32 +21,6 @@ ANSWERED = "the documents may answer it"
 
 Search = Callable[[str, Sequence[Message]], Awaitable[Sequence[Passage]]]
 """Returns the passages that retrieval finds for a question after a history, best first."""
-
-
-class NearQuestions:
-    """The questions that a draft must not repeat, compared by their words."""
-
-    def __init__(self, examples: Iterable[Example], *, language: str) -> None:
-        self._language = language
-        self._keys: set[str] = set()
-        self._words: list[frozenset[str]] = []
-        for example in examples:
-            self.add(example)
-
-    def add(self, example: Example) -> None:
-        self._keys.add(example_key(example))
-        self._words.append(self._of(example.input, example.history))
-
-    def near(self, draft: Draft) -> bool:
-        """Whether a question with the same words is there already, whatever their order and form."""
-        if input_key(draft.question, (turn.content for turn in draft.history)) in self._keys:
-            return True
-        words = self._of(draft.question, draft.history)
-        return any(len(words & other) >= NEAR * max(1, len(words | other)) for other in self._words)
-
-    def _of(self, text: str, history: Sequence[Message]) -> frozenset[str]:
-        whole = "\n".join([*(turn.content for turn in history), text])
-        return frozenset(content_words(whole, language=detect(whole, self._language)))
 
 
 def is_in_evidence(draft: Draft) -> bool:

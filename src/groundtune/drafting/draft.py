@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from groundtune.common.conversations import transcript
 from groundtune.common.files import digest_text
 from groundtune.dataset.examples import assign_split
-from groundtune.dataset.reviewing import DRAFTED
+from groundtune.dataset.new_examples import DRAFTED
 from groundtune.types import EVERYONE, Evidence, Example, Message, Passage
 
 Kind = Literal["fact", "table-cell", "comparison", "two-documents", "follow-up", "unanswerable"]

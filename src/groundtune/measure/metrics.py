@@ -135,6 +135,15 @@ def without_markers(answer: Answer) -> str:
     return re.sub(r"\[\d+(?:\s*[,;]\s*\d+)*\]", drop, answer.text) if markers else answer.text
 
 
+def training_text(answer: Answer) -> str:
+    """Return the text to learn from: without markers and the gaps that they leave, its lines as they are."""
+    text = without_markers(answer)
+    if text == answer.text:
+        return text.strip()
+    lines = (re.sub(r"[^\S\n]+([.,;:!?])", r"\1", " ".join(line.split())) for line in text.split("\n"))
+    return "\n".join(lines).strip()
+
+
 def gold_texts(gold: Any) -> list[str]:
     """Return the gold answers, each equally correct, as texts."""
     return [str(item) for item in gold] if isinstance(gold, list | tuple) else [str(gold)]

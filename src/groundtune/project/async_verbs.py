@@ -648,6 +648,7 @@ class AsyncVerbs:
                 Path(inputs),
                 Path(target),
                 existing=await asyncio.to_thread(self.session.examples),
+                language=self.config.language,
                 min_confidence=min_confidence,
                 concurrency=registry.concurrency.get(name, 1),
                 spent=lambda: budget.known_spent_usd,

@@ -1,5 +1,7 @@
 """Keep a record of every answer in `.groundtune/audit.sqlite`, each with a digest that includes the one before it.
 
+What people decide about an answer is a record too, with the id of the answer and the key `event`.
+
 Whoever changes, removes or inserts a record breaks the chain, which `verify` notices. Texts lie beside the records,
 which hold only a salted digest of each: a text can be erased with its salt, and the chain stays whole. Nothing but
 `append`, `expire` and `erase` writes.
@@ -44,6 +46,11 @@ class AuditEntry:
     record: Mapping[str, Any]
     texts: Mapping[str, str]
     digest: str
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is no answer, but what somebody decided about one."""
+        return "event" in self.record
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +133,43 @@ class AuditLog:
             raise MissingError(f"{what} {answer!r}", hint="groundtune audit export lists all")
         return found[0]
 
-    def entries(self, answer: str = "", *, since: str = "") -> Iterator[AuditEntry]:
-        """Yield all records, oldest first, or those of the answers whose id begins like this. since: ISO 8601, UTC."""
+    def entries(self, answer: str = "", *, since: str = "", events: bool = False) -> Iterator[AuditEntry]:
+        """Yield the records of all answers, oldest first, or of those whose id begins like this.
+
+        since: ISO 8601, UTC. events: with the records of what people decided.
+        """
+        wanted = "substr(answer, 1, ?) = ? AND time >= ?"
+        for entry in self._entries(wanted, len(answer), answer, since):
+            if events or not entry.is_event:
+                yield entry
+
+    def entries_after(self, number: int) -> Iterator[AuditEntry]:
+        """Yield the records beyond a number, oldest first, with those of what people decided."""
+        return self._entries("number > ?", number)
+
+    def entries_of(self, answer: str) -> list[AuditEntry]:
+        """Return the record of an answer, by its whole id, and those of what people decided about it."""
+        return list(self._entries("answer = ?", answer))
+
+    def digest(self, number: int) -> str | None:
+        """Return the digest of a record; None when there is none with this number."""
+        return next((entry.digest for entry in self._entries("number = ?", number)), None)
+
+    @property
+    def last(self) -> int:
+        """Number of the last record; 0 when there never was one."""
+        if not self._path.exists():
+            return 0
+        with self._connection() as database:
+            return _last(database)[0]
+
+    def _entries(self, condition: str, *values: object) -> Iterator[AuditEntry]:
         if not self._path.exists():
             return
         with self._connection() as database:
             texts = "SELECT name, text FROM texts WHERE number = ?"
-            wanted = "substr(answer, 1, ?) = ? AND time >= ?"
-            query = f"SELECT number, record, digest FROM records WHERE {wanted} ORDER BY number"
-            for number, record, digest in database.execute(query, (len(answer), answer, since)):
+            query = f"SELECT number, record, digest FROM records WHERE {condition} ORDER BY number"
+            for number, record, digest in database.execute(query, values):
                 kept = dict(database.execute(texts, (number,)).fetchall())
                 yield AuditEntry(number, json.loads(record), kept, digest)
 

@@ -77,6 +77,14 @@ class FeedbackLog:
                 database.executemany("UPDATE feedback SET comment = '' WHERE id = ?", rows)
             database.execute("VACUUM")
 
+    @property
+    def last(self) -> int:
+        """Number of the last row; 0 without any."""
+        if not self._path.exists():
+            return 0
+        with self._connection() as database:
+            return int(database.execute("SELECT coalesce(max(id), 0) FROM feedback").fetchone()[0])
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database:

@@ -1,6 +1,7 @@
 """Say what of an answer is recorded, and record it before its client has it. A request fails when it cannot be."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -14,7 +15,7 @@ from groundtune.config.serve_table import ServeConfig
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
 from groundtune.serve.callers import Caller
-from groundtune.types import Answer, Hit
+from groundtune.types import Answer, Hit, Message
 
 VERSION = version("groundtune")
 
@@ -30,9 +31,16 @@ class Auditor:
         self._writing: set[asyncio.Task[None]] = set()
 
     async def answered(
-        self, project: Project, caller: Caller, model: str | None, question: str, answer: Answer
+        self,
+        project: Project,
+        caller: Caller,
+        model: str | None,
+        question: str,
+        answer: Answer,
+        *,
+        history: Sequence[Message] = (),
     ) -> None:
-        """Record an answer that was completed."""
+        """Record an answer that was completed. history: the turns before the question."""
         record = {
             **_who(caller, model),
             "id": answer.id,
@@ -53,7 +61,12 @@ class Auditor:
             "usage": asdict(answer.usage),
             "paid": answer.paid,
         }
-        await self._append(record, {"question": question, "answer": answer.text})
+        texts = {"question": question, "answer": answer.text}
+        if history:
+            texts["history"] = json.dumps([[turn.role, turn.content] for turn in history])
+        if answer.output is not None:
+            texts["output"] = json.dumps(answer.output)
+        await self._append(record, texts)
 
     def broken_off(
         self, caller: Caller, model: str | None, question: str, text: str, hits: Sequence[Hit], why: str
@@ -91,8 +104,13 @@ def _who(caller: Caller, model: str | None) -> dict[str, Any]:
     return {"caller": caller.name, "key": caller.key, "groups": list(caller.groups), "model": model}
 
 
-def _passages(hits: Sequence[Hit]) -> list[dict[str, str]]:
-    return [{"id": hit.passage.id, "text": digest_text(hit.passage.text)} for hit in hits]
+def _passages(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """Return where each passage stands, and the digest of its words."""
+    passages = [hit.passage for hit in hits]
+    return [
+        {"id": each.id, "source": each.source, "start": each.start, "end": each.end, "text": digest_text(each.text)}
+        for each in passages
+    ]
 
 
 def _citation(fields: dict[str, Any]) -> dict[str, Any]:

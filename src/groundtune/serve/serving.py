@@ -101,7 +101,7 @@ class Serving:
                 sampling=asked.sampling,
             )
             cost.usd = _cost(answer)
-            await self._auditor.answered(project, caller, asked.approach, asked.text, answer)
+            await self._auditor.answered(project, caller, asked.approach, asked.text, answer, history=asked.history)
             return answer
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling, caller: Caller) -> Generation:
@@ -187,7 +187,9 @@ class Serving:
                         return
                     if isinstance(event, Done):
                         cost.usd = _cost(event.answer)
-                        await self._auditor.answered(project, caller, asked.approach, asked.text, event.answer)
+                        await self._auditor.answered(
+                            project, caller, asked.approach, asked.text, event.answer, history=asked.history
+                        )
                     yield event
 
     @property

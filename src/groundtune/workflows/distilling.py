@@ -1,9 +1,8 @@
 """Label inputs with a stronger approach and keep only supported answers. Never touches the test split."""
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from groundtune.common.event_loop import run_workers
 from groundtune.common.files import digest_text
 from groundtune.common.support import EXACT
 from groundtune.common.text import format_count
-from groundtune.dataset.examples import example_key, input_key
 from groundtune.dataset.importing.convert import write_examples
+from groundtune.dataset.new_examples import KnownInputs, distilled
 from groundtune.display import Block, Displayed, Line
 from groundtune.errors import BudgetError, ConfigError, GroundtuneError, MissingError, Problem, UsageError
-from groundtune.measure.metrics import without_markers
+from groundtune.measure.metrics import training_text
 from groundtune.protocols import Approach
 from groundtune.types import Answer, Evidence, Example, Question
 
@@ -49,6 +48,7 @@ async def distil(
     target: Path,
     *,
     existing: Sequence[Example],
+    language: str,
     min_confidence: float,
     concurrency: int,
     spent: Callable[[], float] = lambda: 0.0,
@@ -57,15 +57,15 @@ async def distil(
     """Label every input and write the well-supported answers as training examples.
 
     An answer is kept if all its citations are exact, or if its confidence is at least `min_confidence`. inputs: one
-    text per line, or one JSON object with "input" per line. existing: examples of the project; inputs that
-    are already among them are skipped, so that nothing from the test split is trained on. The origin of each row names
-    its approach. Raises MissingError, ConfigError, and BudgetError when the next call might exceed the budget, after
-    waiting for the calls in progress so that they reach the cache.
+    text per line, or one JSON object with "input" per line. existing: examples of the project; inputs that are already
+    among them, or nearly in the validation or test split, are skipped, so that nothing that is measured with is trained
+    on. The origin of each row names its approach. Raises MissingError, ConfigError, and BudgetError when the next call
+    might exceed the budget, after waiting for the calls in progress so that they reach the cache.
     """
     if target.exists():
         raise UsageError(f"{target} already exists", hint="name another file, or remove it")
     texts = read_inputs(inputs)
-    seen = {example_key(example) for example in existing}
+    there = KnownInputs(existing, language=language)
     labelled: dict[int, Example] = {}
     left_out: Counter[str] = Counter()
     waiting = iter(enumerate(texts))
@@ -78,7 +78,7 @@ async def distil(
             if budget_errors:
                 return
             try:
-                example, reason = await _label(approach, text, seen, min_confidence)
+                example, reason = await _label(approach, text, there, min_confidence)
             except BudgetError as error:
                 budget_errors.append(error)
                 return
@@ -98,11 +98,11 @@ async def distil(
 
 
 async def _label(
-    approach: Approach, text: str, seen: Collection[str], min_confidence: float
+    approach: Approach, text: str, there: KnownInputs, min_confidence: float
 ) -> tuple[Example | None, str]:
     """Return the training example for an input; else None and the reason. Raises BudgetError."""
-    if input_key(text) in seen:
-        return None, "is an example already"
+    if refused := there.why_not(text):
+        return None, refused.partition(" (")[0]
     try:
         answer = await request_answer(approach, Question(text))
     except BudgetError:
@@ -117,7 +117,7 @@ async def _label(
         return None, reason
     output, evidence = accepted
     example_id = f"distilled-{digest_text(text)[:12]}"
-    return Example(example_id, text, output, evidence, "train", origin=f"distilled with {approach.name}"), ""
+    return Example(example_id, text, output, evidence, "train", origin=distilled(approach.name)), ""
 
 
 def accept_answer(
@@ -144,8 +144,7 @@ def accept_answer(
             if citation.source and citation.quote
         )
     )
-    text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(without_markers(answer).split()))
-    return (text if answer.output is None else answer.output, evidence), ""
+    return (training_text(answer) if answer.output is None else answer.output, evidence), ""
 
 
 def read_inputs(path: Path) -> list[str]:

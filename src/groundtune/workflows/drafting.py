@@ -17,9 +17,10 @@ from groundtune.corpus.files import CorpusFile
 from groundtune.corpus.versions import version_pairs
 from groundtune.dataset.examples import read_examples
 from groundtune.dataset.importing.convert import write_examples
-from groundtune.dataset.reviewing import DRAFTED, is_rejected
+from groundtune.dataset.new_examples import DRAFTED, KnownInputs
+from groundtune.dataset.reviewing import is_rejected
 from groundtune.display import Block, Displayed, Line
-from groundtune.drafting.checks import NEAR_ANOTHER, NearQuestions, fault
+from groundtune.drafting.checks import NEAR_ANOTHER, fault
 from groundtune.drafting.corpus import DraftedCorpus
 from groundtune.drafting.draft import KINDS, SHARES, Draft, Kind, to_example
 from groundtune.drafting.model_drafts import ModelDrafts
@@ -247,7 +248,7 @@ class _Run:
         self._limited = limited
         self._examples = list(earlier)
         self._known = {example.id for example in earlier}
-        self._near = NearQuestions(earlier, language=corpus.language)
+        self._there = KnownInputs(earlier, language=corpus.language)
         self._live = {kind: _Tally(drafter.materials(kind)) for kind in kinds}
         self._changed = asyncio.Condition()
         self._saved = time.monotonic()
@@ -268,7 +269,7 @@ class _Run:
         """Keep drafts away from these questions."""
         for example in examples:
             if example.id not in self._known:
-                self._near.add(example)
+                self._there.add(example)
 
     async def next_step(self) -> tuple[Kind, Any] | None:
         """Return the kind that is furthest behind and material for it; None when there is nothing left to do."""
@@ -320,7 +321,7 @@ class _Run:
                 return draft
             if draft.id in self._known:
                 return None
-            reason = NEAR_ANOTHER if self._near.near(draft) else await fault(draft, self._corpus, self._search)
+            reason = NEAR_ANOTHER if self._repeats(draft) else await fault(draft, self._corpus, self._search)
             reason = reason or await self._drafter.doubt(draft)
             self._failures = 0
         except ProviderError as error:
@@ -331,7 +332,7 @@ class _Run:
         if reason:
             return reason
         example = to_example(draft, await self._search.groups(draft.about))
-        if self._near.near(draft):  # another worker kept one like it meanwhile
+        if self._repeats(draft):  # another worker kept one like it meanwhile
             return NEAR_ANOTHER
         self._keep(kind, example)
         return None
@@ -339,13 +340,18 @@ class _Run:
     def _keep(self, kind: Kind, example: Example) -> None:
         self._examples.append(example)
         self._known.add(example.id)
-        self._near.add(example)
+        self._there.add(example)
         self.kinds[kind] += 1
         if tally := self._live.get(kind):
             tally.kept += 1
         self._unsaved = True
         if time.monotonic() - self._saved >= SAVED_SECONDS:
             self.save()
+
+    def _repeats(self, draft: Draft) -> bool:
+        """Whether a question with the same words is there already, whatever their order and form."""
+        asked = draft.question, draft.history
+        return self._there.split(*asked) is not None or self._there.near(*asked) is not None
 
     def _progress(self, kind: Kind, tally: _Tally) -> float:
         return (tally.kept + tally.under_way) / SHARES[kind]

@@ -11,7 +11,8 @@ from groundtune.common.files import write_atomic
 from groundtune.common.text import format_count
 from groundtune.dataset.editing import replace_examples
 from groundtune.dataset.examples import STATES, read_examples
-from groundtune.dataset.reviewing import DRAFTED, Decision, decide, is_unreviewed, read_decisions
+from groundtune.dataset.new_examples import DRAFTED
+from groundtune.dataset.reviewing import Decision, decide, is_unreviewed, read_decisions
 from groundtune.display import Block, Displayed, Line
 from groundtune.errors import MissingError
 from groundtune.report.html import render_review

@@ -21,9 +21,11 @@ def run(
     from groundtune.records.audit_log import AuditLog
 
     with Project.open(folder) as project:
-        entry = AuditLog(project.workspace).find(answer)
+        log = AuditLog(project.workspace)
+        entry = log.find(answer)
+        events = [event for event in log.entries_of(str(entry.record["id"])) if event.is_event]
     if json:
-        output.print_json(entry)
+        output.print_json({**output.jsonable(entry), "events": events})
         return
     record = entry.record
     names = ("time", "caller", "groups", "status", "reason", "approach", "generator", "index", "groundtune")
@@ -34,6 +36,10 @@ def run(
         output.print_line(f"{name:>10}  {output.printable(entry.texts.get(name, '(erased)'))}")
     for citation in record.get("citations", []):
         output.print_line(f"{'cited':>10}  {_cited(citation)}")
+    for event in events:
+        what = event.record.get("state") or event.record.get("to") or event.record.get("example")
+        told = f"{what}, by {event.record['by']}, {event.record['time']}"
+        output.print_line(f"{event.record['event']:>10}  {output.printable(told)}")
     output.print_note(f"record {entry.number:,}, digest {entry.digest}", style="dim")
 
 

@@ -135,6 +135,12 @@ def _show(file: Path, target: Path, imported: "ImportResult", merge: "MergeRepor
         output.print_line(
             f"{format_count(len(merge.known), 'new example')} {effect} an existing input under a new id; {placed}"
         )
+    if merge.near_held_out:
+        first, why = next(iter(merge.near_held_out.items()))
+        output.warn(
+            f"{format_count(len(merge.near_held_out), 'new train example')} nearly in what is measured with, such as "
+            f"{first}, which {why}"
+        )
     if merge.differing:
         effect = (
             "had their output replaced by the one in the file"

@@ -1,0 +1,318 @@
+"""Keep which served answers wait for a person, in `.groundtune/review.sqlite`. Holds ids alone, never a text.
+
+Everything in it follows from two logs, and is read from them up to a place that is kept in the same transaction: the
+audit log, which also has each decision, and the feedback. A process that is killed at any point loses nothing and
+doubles nothing. Only who has an item open at this moment is known here alone.
+"""
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from groundtune.common.format_version import check_number
+from groundtune.config.review_table import ReviewConfig
+from groundtune.errors import BusyError, MissingError, UsageError
+from groundtune.records.audit_log import AuditEntry, AuditLog
+from groundtune.records.feedback import FeedbackLog
+from groundtune.review.reasons import WORDS, Reason, reasons_of
+from groundtune.workspace import Workspace
+
+FORMAT_VERSION = 1
+BUSY_SECONDS = 30.0
+OPEN_SECONDS = 300.0
+"""How long an item that somebody has open is offered to nobody else."""
+ERASED = "its text was erased"
+"""Note of an item that nobody can decide any more."""
+NOBODY = "groundtune"
+"""Who declines such an item."""
+State = Literal["pending", "accepted", "edited", "rejected", "declined"]
+Decided = Literal["accepted", "edited", "rejected", "declined"]
+STATES: tuple[State, ...] = get_args(State)
+TABLES = """
+CREATE TABLE IF NOT EXISTS items (
+    answer TEXT PRIMARY KEY, time TEXT NOT NULL, state TEXT NOT NULL, assignee TEXT, decided TEXT, promoted TEXT
+);
+CREATE INDEX IF NOT EXISTS items_by_state ON items (state, time);
+CREATE TABLE IF NOT EXISTS reasons (answer TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (answer, reason));
+CREATE TABLE IF NOT EXISTS decisions (
+    answer TEXT NOT NULL, reviewer TEXT NOT NULL, state TEXT NOT NULL, time TEXT NOT NULL, record INTEGER NOT NULL,
+    PRIMARY KEY (answer, reviewer)
+);
+CREATE TABLE IF NOT EXISTS opened (answer TEXT PRIMARY KEY, reviewer TEXT NOT NULL, until REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS places (log TEXT PRIMARY KEY, number INTEGER NOT NULL, digest TEXT);
+"""
+_RANK = "CASE reason " + " ".join(f"WHEN '{reason}' THEN {rank}" for rank, reason in enumerate(WORDS)) + " END"
+_RANKED = f"LEFT JOIN (SELECT answer AS of, min({_RANK}) AS rank FROM reasons GROUP BY answer) ON of = answer"
+_ORDER = "rank, time, answer"
+_COLUMNS = "answer, time, state, assignee, decided, promoted"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one person decided about an answer."""
+
+    by: str
+    state: Decided
+    time: str
+    record: int
+    """Number of the record in the audit log, with which the text of an edit lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """An answer in the queue."""
+
+    answer: str
+    """Id of the answer, as in the audit log."""
+    time: str
+    state: State
+    assignee: str | None
+    decided: str | None
+    """When the last decision was made; None while nobody has decided."""
+    promoted: str | None
+    """Id of the example that was made of it; None where none was."""
+    reasons: tuple[Reason, ...]
+    votes: tuple[Vote, ...]
+    """The latest decision of each person, oldest first."""
+
+
+class ReviewQueue:
+    """The queue of a project. Several processes may use it at once."""
+
+    def __init__(self, workspace: Workspace, settings: ReviewConfig) -> None:
+        self._workspace = workspace
+        self._settings = settings
+        self._path = workspace.folder / "review.sqlite"
+        self._audit = AuditLog(workspace)
+        self._feedback = FeedbackLog(workspace)
+
+    def items(self, *states: State) -> list[QueueItem]:
+        """Return the items in these states, or all: by their most pressing reason, then oldest first."""
+        with self._writing() as database:
+            chosen = states or STATES
+            marks = ", ".join("?" * len(chosen))
+            query = f"SELECT {_COLUMNS} FROM items {_RANKED} WHERE state IN ({marks}) ORDER BY {_ORDER}"
+            return _items(database, database.execute(query, chosen).fetchall())
+
+    def item(self, answer: str) -> QueueItem:
+        """Return an item, given the id of its answer or the beginning of it. Raises MissingError."""
+        with self._writing() as database:
+            return self._find(database, answer)
+
+    def waiting_for(self, reviewer: str) -> list[str]:
+        """Return the answers that a person may still decide and nobody else has open, in the order of `items`."""
+        with self._writing() as database:
+            query = (
+                f"SELECT answer FROM items {_RANKED} WHERE state = 'pending' AND coalesce(assignee, :by) = :by "
+                "AND answer NOT IN (SELECT answer FROM decisions WHERE reviewer = :by) "
+                "AND (:many OR answer NOT IN (SELECT answer FROM opened WHERE reviewer != :by AND until > :now)) "
+                f"ORDER BY {_ORDER}"
+            )
+            values = {"by": reviewer, "many": self._settings.reviewers > 1, "now": time.time()}
+            return [answer for (answer,) in database.execute(query, values)]
+
+    def open(self, answer: str, reviewer: str) -> bool:
+        """Keep an item for a person for a while; whether nobody else has it. Several may where several must decide."""
+        with self._writing() as database:
+            now = time.time()
+            database.execute("DELETE FROM opened WHERE until < ? OR reviewer = ?", (now, reviewer))
+            row = (answer, reviewer, now + OPEN_SECONDS)
+            inserted = database.execute("INSERT OR IGNORE INTO opened VALUES (?, ?, ?)", row).rowcount
+            return bool(inserted) or self._settings.reviewers > 1
+
+    def entry(self, answer: str) -> AuditEntry | None:
+        """Return the record of an answer, by its whole id; None when there is none, or its texts were erased."""
+        found = next((entry for entry in self._audit.entries_of(answer) if not entry.is_event), None)
+        return found if found and {"question", "answer"} <= found.texts.keys() else None
+
+    def close_erased(self, answer: str) -> None:
+        """Decline an item that nobody can decide, because its text was erased."""
+        self.decide(answer, "declined", by=NOBODY, note=ERASED)
+
+    def decide(self, answer: str, state: State, *, by: str, text: str | None = None, note: str = "") -> QueueItem:
+        """Record what a person decided; it is on disk when this returns. Nothing changes when it is said again.
+
+        state: `pending` takes the person's decision back. text: of an edited answer. Raises UsageError for an edit
+        without text and for an item that others have decided or that was promoted, MissingError.
+        """
+        if (state == "edited") != (text is not None and bool(text.strip())):
+            raise UsageError("an edited answer needs its text, and no other has one")
+        with self._writing() as database:
+            item = self._find(database, answer)
+            self._check_open(item, by)
+            event = {"event": "reviewed", "state": state, "by": by}
+            texts = {name: value for name, value in (("edited", text), ("note", note)) if value}
+            self._append(database, item.answer, event, texts)
+            database.execute("DELETE FROM opened WHERE answer = ?", (item.answer,))
+            return self._find(database, item.answer)
+
+    def assign(self, answer: str, to: str | None, *, by: str) -> QueueItem:
+        """Give an item to a person, or to nobody in particular. Raises MissingError."""
+        with self._writing() as database:
+            item = self._find(database, answer)
+            self._append(database, item.answer, {"event": "assigned", "to": to, "by": by}, {})
+            return self._find(database, item.answer)
+
+    def promoted(self, examples: Mapping[str, str], *, file: str, by: str) -> None:
+        """Record which example was made of which answer."""
+        with self._writing() as database:
+            for answer, example in examples.items():
+                self._append(database, answer, {"event": "promoted", "example": example, "file": file, "by": by}, {})
+
+    def fill(self) -> None:
+        """Take in what the logs have new: before old records are deleted, and before anything is shown."""
+        with self._writing():
+            pass
+
+    def _check_open(self, item: QueueItem, by: str) -> None:
+        if item.promoted is not None:
+            raise UsageError(f"the answer is an example already: {item.promoted}", hint="edit the example instead")
+        others = [vote.by for vote in item.votes if vote.by != by]
+        own = len(others) < len(item.votes)
+        if item.state != "pending" and not own:
+            raise UsageError(f"{', '.join(others)} decided meanwhile: {item.state}")
+
+    def _find(self, database: sqlite3.Connection, answer: str) -> QueueItem:
+        query = f"SELECT {_COLUMNS} FROM items WHERE substr(answer, 1, ?) = ?"
+        found = _items(database, database.execute(query, (len(answer), answer)).fetchall()) if answer else []
+        if len(found) != 1:
+            what = f"{len(found):,} items begin with" if found else "there is no item"
+            raise MissingError(f"{what} {answer!r}", hint="groundtune review --list")
+        return found[0]
+
+    # -- following the logs ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Have the queue, as the logs say it is now, until the end of the block; one process at a time."""
+        self._workspace.create()
+        try:
+            with closing(self._connect()) as database:
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    self._follow(database)
+                    yield database
+                except BaseException:
+                    database.execute("ROLLBACK")
+                    raise
+                database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            raise BusyError("another process is changing the review queue", hint="try again") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.touch(mode=0o600)
+        database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="remove it: it is made anew")
+            if version == 0:
+                database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _append(
+        self, database: sqlite3.Connection, answer: str, event: Mapping[str, Any], texts: Mapping[str, str]
+    ) -> None:
+        """Record an event in the audit log, and follow it. A process that is killed in between follows it later."""
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._audit.append({"id": answer, "time": moment, **event}, texts)
+        self._follow(database)
+
+    def _follow(self, database: sqlite3.Connection) -> None:
+        self._follow_audit(database)
+        self._follow_feedback(database)
+
+    def _follow_audit(self, database: sqlite3.Connection) -> None:
+        place = number, digest = _place(database, "audit")
+        if number > self._audit.last or self._audit.digest(number) not in (None, digest):
+            number = 0  # the log was moved away, and this is another one
+        for entry in self._audit.entries_after(number):
+            self._take(database, entry)
+            number, digest = entry.number, entry.digest
+        _keep_place(database, "audit", place, (number, digest))
+
+    def _take(self, database: sqlite3.Connection, entry: AuditEntry) -> None:
+        record, answer = entry.record, str(entry.record["id"])
+        match record.get("event"):
+            case None:
+                for reason in reasons_of(record, self._settings):
+                    _add(database, answer, record["time"], reason)
+            case "reviewed":
+                _vote(database, answer, Vote(record["by"], record["state"], record["time"], entry.number))
+                self._settle(database, answer)
+            case "assigned":
+                database.execute("UPDATE items SET assignee = ? WHERE answer = ?", (record["to"], answer))
+            case "promoted":
+                database.execute("UPDATE items SET promoted = ? WHERE answer = ?", (record["example"], answer))
+
+    def _settle(self, database: sqlite3.Connection, answer: str) -> None:
+        """Bring the state of an item up to date with its decisions."""
+        votes = database.execute("SELECT state, time, reviewer FROM decisions WHERE answer = ?", (answer,)).fetchall()
+        erased = any(by == NOBODY for _, _, by in votes)
+        state = "declined" if erased else settled([state for state, _, _ in votes], self._settings.reviewers)
+        decided = max((moment for _, moment, _ in votes), default=None)
+        database.execute("UPDATE items SET state = ?, decided = ? WHERE answer = ?", (state, decided, answer))
+
+    def _follow_feedback(self, database: sqlite3.Connection) -> None:
+        place = number, _ = _place(database, "feedback")
+        if number > self._feedback.last:
+            number = 0
+        for row in self._feedback.rows(after=number):
+            number = row.number
+            if row.rating == "down" and (entry := self.entry(row.answer)):
+                _add(database, row.answer, entry.record["time"], "thumbs_down")
+        _keep_place(database, "feedback", place, (number, None))
+
+
+def settled(votes: Sequence[State], reviewers: int) -> State:
+    """Return the state that so many people have to agree on: the one most of them chose, pending while two lead."""
+    ranked = Counter(votes).most_common()
+    if len(votes) < reviewers or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
+        return "pending"
+    return ranked[0][0]
+
+
+def _add(database: sqlite3.Connection, answer: str, moment: str, reason: Reason) -> None:
+    database.execute("INSERT OR IGNORE INTO items VALUES (?, ?, 'pending', NULL, NULL, NULL)", (answer, moment))
+    database.execute("INSERT OR IGNORE INTO reasons VALUES (?, ?)", (answer, reason))
+
+
+def _vote(database: sqlite3.Connection, answer: str, vote: Vote) -> None:
+    if vote.state not in get_args(Decided):
+        database.execute("DELETE FROM decisions WHERE answer = ? AND reviewer = ?", (answer, vote.by))
+        return
+    row = (answer, vote.by, vote.state, vote.time, vote.record)
+    database.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _place(database: sqlite3.Connection, log: str) -> tuple[int, str | None]:
+    """Return how far a log was followed, and the digest of that record."""
+    found = database.execute("SELECT number, digest FROM places WHERE log = ?", (log,)).fetchone()
+    return found or (0, None)
+
+
+def _keep_place(
+    database: sqlite3.Connection, log: str, before: tuple[int, str | None], now: tuple[int, str | None]
+) -> None:
+    if now != before:
+        database.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (log, *now))
+
+
+def _items(database: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> list[QueueItem]:
+    def of(answer: str) -> tuple[tuple[Reason, ...], tuple[Vote, ...]]:
+        reasons = database.execute(f"SELECT reason FROM reasons WHERE answer = ? ORDER BY {_RANK}", (answer,))
+        query = "SELECT reviewer, state, time, record FROM decisions WHERE answer = ? ORDER BY record"
+        votes = tuple(Vote(*vote) for vote in database.execute(query, (answer,)))
+        return tuple(reason for (reason,) in reasons), votes
+
+    return [QueueItem(*row, *of(row[0])) for row in rows]
