@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         TrainingKind,
     )
     from groundtune.retrieve.stores.local_index import LocalIndex
+    from groundtune.review.queue import QueueItem, Vote
+    from groundtune.review.served_answer import ServedAnswer
     from groundtune.stats.agreement import Agreement
     from groundtune.stats.risk_coverage import OperatingPoint
     from groundtune.stats.unlabelled import UnlabelledAccuracy
@@ -111,7 +113,9 @@ if TYPE_CHECKING:
     from groundtune.workflows.forgetting import ForgetReport
     from groundtune.workflows.judging import JudgeAgreement
     from groundtune.workflows.learning_curve import PlannedTraining
+    from groundtune.workflows.promoting import PromotionReport
     from groundtune.workflows.reporting import Report
+    from groundtune.workflows.reviewing_answers import ReviewItem, ReviewList
     from groundtune.workflows.sweep_report import SweepReport
     from groundtune.workflows.verifying import Verification
 
@@ -144,6 +148,8 @@ _MODULES = {
         "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach SupportChecker TrainingKind"
     ),
     "retrieve.stores.local_index": "LocalIndex",
+    "review.queue": "QueueItem Vote",
+    "review.served_answer": "ServedAnswer",
     "stats.agreement": "Agreement",
     "stats.risk_coverage": "OperatingPoint",
     "stats.unlabelled": "UnlabelledAccuracy",
@@ -168,8 +174,10 @@ _MODULES = {
     "workflows.evaluating": "ParserTrial WeightFit",
     "workflows.judging": "JudgeAgreement",
     "workflows.learning_curve": "PlannedTraining",
+    "workflows.promoting": "PromotionReport",
     "workflows.reporting": "Report",
     "workflows.forgetting": "ForgetReport",
+    "workflows.reviewing_answers": "ReviewItem ReviewList",
     "workflows.sweep_report": "SweepReport",
     "workflows.verifying": "Verification",
 }
@@ -246,10 +254,12 @@ __all__ = [
     "PreflightReport",
     "Problem",
     "Project",
+    "PromotionReport",
     "Prompt",
     "ProviderError",
     "Question",
     "QuestionError",
+    "QueueItem",
     "Remedy",
     "Report",
     "Reranker",
@@ -257,9 +267,12 @@ __all__ = [
     "Result",
     "RetrievalReport",
     "Retrieved",
+    "ReviewItem",
+    "ReviewList",
     "Routing",
     "Sampling",
     "Scope",
+    "ServedAnswer",
     "Server",
     "ServingCheck",
     "Source",
@@ -291,6 +304,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "VersionPair",
+    "Vote",
     "WeightFit",
 ]
 

@@ -15,12 +15,18 @@ import numpy as np
 import pytest
 
 from groundtune import cli
-from groundtune.cli import audit, examples, keys, models, output
+from groundtune.cli import audit, examples, keys, models, output, review
 from groundtune.cli.lazy import load
 from groundtune.errors import ConfigError, GroundtuneError, IndexMismatchError, Problem, ProviderError, UsageError
 from groundtune.types import Interval
 
-GROUPS = {"audit": audit.COMMANDS, "examples": examples.COMMANDS, "keys": keys.COMMANDS, "models": models.COMMANDS}
+GROUPS = {
+    "audit": audit.COMMANDS,
+    "examples": examples.COMMANDS,
+    "keys": keys.COMMANDS,
+    "models": models.COMMANDS,
+    "review": review.COMMANDS,
+}
 COMMANDS = [
     *((verb,) for verb in cli.VERBS if verb not in GROUPS),
     *((group, name) for group, commands in GROUPS.items() for name in commands),

@@ -30,6 +30,8 @@ VERBS = {
     "serve": "Serve the approaches over HTTP, as OpenAI's API does.",
     "drift": "Say whether what is served has changed, and what to do about it.",
     "audit": "Show, export or verify the records of served answers.",
+    "review": "Review served answers, and make examples of them.",
+    "collect": "Add served answers that are good by rule to the examples.",
     "keys": "Create, list and revoke the API keys of the server.",
     "route": "Train a router on a comparison, and say whether it pays.",
     "use": "Make an approach the project's choice, which ask then uses.",

@@ -22,6 +22,7 @@ from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore, make_question
 from groundtune.project.create import Documents, Examples, create_project
 from groundtune.protocols import Approach
+from groundtune.review.queue import QueueItem, State
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
 from groundtune.tune.preflight.run import PreflightReport
@@ -48,7 +49,9 @@ from groundtune.workflows import (
     drafting,
     evaluating,
     judging,
+    promoting,
     reporting,
+    reviewing_answers,
     verifying,
 )
 from groundtune.workflows.estimating import Estimate
@@ -454,6 +457,75 @@ class Project(AsyncVerbs):
         return self.loop.run(
             self.adraft(target, n=n, model=model, kinds=kinds, seed=seed, budget_usd=budget_usd, progress=progress)
         )
+
+    # -- review --------------------------------------------------------------------------------------------------------
+
+    def reviews(self, states: Sequence[State] = ()) -> reviewing_answers.ReviewList:
+        """Return the served answers that wait for a person or were decided: those in these states, or all.
+
+        `groundtune serve` records the answers, and `[review]` says which come into the queue.
+        """
+        return self.loop.run(self.areviews(states))
+
+    def next_review(
+        self, *, by: str, groups: Sequence[str] | None = None, skip: Sequence[str] = ()
+    ) -> reviewing_answers.ReviewItem | None:
+        """Return the item that a person should decide next, or None; nobody else gets it for five minutes.
+
+        groups: access groups of the person, who gets only items that these may read; None: all. skip: answers that the
+        person leaves for later.
+        """
+        return self.loop.run(self.anext_review(by=by, groups=groups, skip=skip))
+
+    def review_item(self, answer: str, *, groups: Sequence[str] | None = None) -> reviewing_answers.ReviewItem:
+        """Return an item by the id of its answer, or its start. groups: as in `next_review`. Raises MissingError."""
+        return self.loop.run(self.areview_item(answer, groups=groups))
+
+    def review(
+        self,
+        answer: str,
+        state: State,
+        *,
+        by: str,
+        text: str | None = None,
+        note: str = "",
+        groups: Sequence[str] | None = None,
+    ) -> QueueItem:
+        """Record what a person decided about a served answer; it is on disk when this returns.
+
+        state: `accepted`, `edited` with the better text, `rejected`, `declined` by somebody who cannot tell, or
+        `pending`, which takes the decision back. groups: as in `next_review`. Raises MissingError; UsageError when
+        others have decided meanwhile, and for a text that is no output of the task.
+        """
+        return self.loop.run(self.areview(answer, state, by=by, text=text, note=note, groups=groups))
+
+    def assign_review(self, answer: str, to: str | None, *, by: str) -> QueueItem:
+        """Give an item to a person, who alone is then offered it; None: to everybody again. Raises MissingError."""
+        return self.loop.run(self.aassign_review(answer, to, by=by))
+
+    def promote(self, *, by: str) -> promoting.PromotionReport:
+        """Add the accepted and edited answers to the file of `[review]` as train examples, each once.
+
+        An edit becomes a preference pair: the edited text is preferred to the original one. Answers to questions that
+        are, or nearly are, in the test or validation split are left out. Raises BusyError.
+        """
+        return self.loop.run(self.apromote(by=by))
+
+    def collect(
+        self,
+        target: str | Path,
+        *,
+        min_confidence: float = 0.9,
+        progress: Callable[[int, int], None] = ignore,
+    ) -> promoting.PromotionReport:
+        """Add served answers that are good by rule to a file of examples, as train examples, each once.
+
+        Taken are whole answers without unsupported citations that nobody disliked and no reviewer changed, if somebody
+        liked them, their citations are all exact, or their confidence is at least `min_confidence`. Raises BusyError.
+        """
+        return self.loop.run(self.acollect(target, min_confidence=min_confidence, progress=progress))
+
+    # -- models --------------------------------------------------------------------------------------------------------
 
     def check_model(self, artifact: Artifact, server: checking_servers.Server | None = None) -> ServingCheck | Artifact:
         """Check that the local generator, or a server, reproduces a tuned causal model.

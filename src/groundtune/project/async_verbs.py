@@ -32,6 +32,7 @@ from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.older_versions import mark_older_versions
 from groundtune.project.session import Session
 from groundtune.protocols import Approach, Embedder, HasThreshold
+from groundtune.review.queue import QueueItem, ReviewQueue, State
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
 from groundtune.tune.lora.serving_check import ServingCheck
@@ -66,7 +67,9 @@ from groundtune.workflows import (
     forgetting,
     judging,
     learning_curve,
+    promoting,
     reporting,
+    reviewing_answers,
     tuning,
     verifying,
 )
@@ -698,6 +701,120 @@ class AsyncVerbs:
                 spent=lambda: budget.known_spent_usd,
                 progress=progress,
             )
+
+    # -- review --------------------------------------------------------------------------------------------------------
+
+    @on_project_loop
+    async def areviews(self, states: Sequence[State] = ()) -> reviewing_answers.ReviewList:
+        """Return the served answers that wait for a person or were decided: those in these states, or all.
+
+        `groundtune serve` records the answers, and `[review]` says which come into the queue.
+        """
+        return await asyncio.to_thread(reviewing_answers.list_items, self._queue(), states)
+
+    @on_project_loop
+    async def anext_review(
+        self, *, by: str, groups: Sequence[str] | None = None, skip: Sequence[str] = ()
+    ) -> reviewing_answers.ReviewItem | None:
+        """Return the item that a person should decide next, or None; nobody else gets it for five minutes.
+
+        groups: access groups of the person, who gets only items that these may read; None: all. skip: answers that the
+        person leaves for later.
+        """
+        async with self._served_answers() as answers:
+            parts = self.workspace, self._queue(), answers
+            return await reviewing_answers.next_item(*parts, by=by, groups=groups, skip=skip)
+
+    @on_project_loop
+    async def areview_item(self, answer: str, *, groups: Sequence[str] | None = None) -> reviewing_answers.ReviewItem:
+        """Return an item by the id of its answer, or its start. groups: as in `next_review`. Raises MissingError."""
+        async with self._served_answers() as answers:
+            parts = self.workspace, self._queue(), answers
+            return await reviewing_answers.one_item(*parts, answer, groups=groups)
+
+    @on_project_loop
+    async def areview(
+        self,
+        answer: str,
+        state: State,
+        *,
+        by: str,
+        text: str | None = None,
+        note: str = "",
+        groups: Sequence[str] | None = None,
+    ) -> QueueItem:
+        """Record what a person decided about a served answer; it is on disk when this returns.
+
+        state: `accepted`, `edited` with the better text, `rejected`, `declined` by somebody who cannot tell, or
+        `pending`, which takes the decision back. groups: as in `next_review`. Raises MissingError; UsageError when
+        others have decided meanwhile, and for a text that is no output of the task.
+        """
+        item = (await self.areview_item(answer, groups=groups)).item
+        if text is not None and text.strip():
+            await self._output_of_edit(text)
+        return await asyncio.to_thread(self._queue().decide, item.answer, state, by=by, text=text, note=note)
+
+    @on_project_loop
+    async def aassign_review(self, answer: str, to: str | None, *, by: str) -> QueueItem:
+        """Give an item to a person, who alone is then offered it; None: to everybody again. Raises MissingError."""
+        return await asyncio.to_thread(self._queue().assign, answer, to, by=by)
+
+    @on_project_loop
+    async def apromote(self, *, by: str) -> promoting.PromotionReport:
+        """Add the accepted and edited answers to the file of `[review]` as train examples, each once.
+
+        An edit becomes a preference pair: the edited text is preferred to the original one. Answers to questions that
+        are, or nearly are, in the test or validation split are left out. Raises BusyError.
+        """
+        target = self.root / self.config.review.file
+        async with self._served_answers() as answers:
+            parts = self.workspace, self._queue(), answers, target
+            return await promoting.promote(*parts, await self._basis(), by=by)
+
+    @on_project_loop
+    async def acollect(
+        self,
+        target: str | Path,
+        *,
+        min_confidence: float = 0.9,
+        progress: Callable[[int, int], None] = ignore,
+    ) -> promoting.PromotionReport:
+        """Add served answers that are good by rule to a file of examples, as train examples, each once.
+
+        Taken are whole answers without unsupported citations that nobody disliked and no reviewer changed, if somebody
+        liked them, their citations are all exact, or their confidence is at least `min_confidence`. Raises BusyError.
+        """
+        path = Path(target)
+        async with self._served_answers() as answers:
+            parts = self.workspace, self._queue(), answers, path
+            basis = await self._basis()
+            return await promoting.collect(*parts, basis, min_confidence=min_confidence, progress=progress)
+
+    def _queue(self) -> ReviewQueue:
+        if not self.config.serve.audit:
+            raise UsageError("no answers are recorded, so none can be reviewed", hint="set [serve] audit = true")
+        return ReviewQueue(self.workspace, self.config.review)
+
+    @contextlib.asynccontextmanager
+    async def _served_answers(self) -> AsyncIterator[reviewing_answers.ServedAnswers]:
+        """Read served answers with the documents of the index, as far as there is one."""
+        async with contextlib.AsyncExitStack() as stack:
+            opened = None
+            with contextlib.suppress(MissingError):
+                opened = await stack.enter_async_context(self.session.index())
+            yield reviewing_answers.ServedAnswers(opened)
+
+    async def _output_of_edit(self, text: str) -> Any:
+        async with self.session.resources() as resources:
+            return reviewing_answers.output_of_edit(resources.output_format, text)
+
+    async def _basis(self) -> promoting.PromotionBasis:
+        async with self.session.resources() as resources:
+            parse = partial(reviewing_answers.output_of_edit, resources.output_format)
+        existing = await asyncio.to_thread(self.session.examples)
+        return promoting.PromotionBasis(existing, self.config.examples.files, self.config.language, parse)
+
+    # -- models --------------------------------------------------------------------------------------------------------
 
     @on_project_loop
     async def acheck_model(

@@ -31,8 +31,8 @@ def to_example(
 ) -> Example | str:
     """Return an example of the train split, or why there is none.
 
-    name: id of the example. there: the examples that are there already. edited: the text that a person wrote in place of the answer, which then
-    becomes the rejected reply of a preference pair.
+    name: id of the example. there: the examples that are there already. edited: the text that a person wrote in place
+    of the answer, which then becomes the rejected reply of a preference pair.
     """
     if refused := there.why_not(answer.question, answer.history):
         return refused

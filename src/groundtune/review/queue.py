@@ -5,6 +5,7 @@ audit log, which also has each decision, and the feedback. A process that is kil
 doubles nothing. Only who has an item open at this moment is known here alone.
 """
 
+import json
 import sqlite3
 import time
 from collections import Counter
@@ -35,7 +36,8 @@ Decided = Literal["accepted", "edited", "rejected", "declined"]
 STATES: tuple[State, ...] = get_args(State)
 TABLES = """
 CREATE TABLE IF NOT EXISTS items (
-    answer TEXT PRIMARY KEY, time TEXT NOT NULL, state TEXT NOT NULL, assignee TEXT, decided TEXT, promoted TEXT
+    answer TEXT PRIMARY KEY, time TEXT NOT NULL, groups TEXT NOT NULL, state TEXT NOT NULL, assignee TEXT,
+    decided TEXT, promoted TEXT
 );
 CREATE INDEX IF NOT EXISTS items_by_state ON items (state, time);
 CREATE TABLE IF NOT EXISTS reasons (answer TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (answer, reason));
@@ -104,17 +106,20 @@ class ReviewQueue:
         with self._writing() as database:
             return self._find(database, answer)
 
-    def waiting_for(self, reviewer: str) -> list[str]:
-        """Return the answers that a person may still decide and nobody else has open, in the order of `items`."""
+    def waiting_for(self, reviewer: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the answers that a person may still decide and nobody else has open, in the order of `items`.
+
+        With each come the access groups of whoever asked.
+        """
         with self._writing() as database:
             query = (
-                f"SELECT answer FROM items {_RANKED} WHERE state = 'pending' AND coalesce(assignee, :by) = :by "
+                f"SELECT answer, groups FROM items {_RANKED} WHERE state = 'pending' AND coalesce(assignee, :by) = :by "
                 "AND answer NOT IN (SELECT answer FROM decisions WHERE reviewer = :by) "
                 "AND (:many OR answer NOT IN (SELECT answer FROM opened WHERE reviewer != :by AND until > :now)) "
                 f"ORDER BY {_ORDER}"
             )
             values = {"by": reviewer, "many": self._settings.reviewers > 1, "now": time.time()}
-            return [answer for (answer,) in database.execute(query, values)]
+            return [(answer, tuple(json.loads(groups))) for answer, groups in database.execute(query, values)]
 
     def open(self, answer: str, reviewer: str) -> bool:
         """Keep an item for a person for a while; whether nobody else has it. Several may where several must decide."""
@@ -246,7 +251,7 @@ class ReviewQueue:
         match record.get("event"):
             case None:
                 for reason in reasons_of(record, self._settings):
-                    _add(database, answer, record["time"], reason)
+                    _add(database, entry, reason)
             case "reviewed":
                 _vote(database, answer, Vote(record["by"], record["state"], record["time"], entry.number))
                 self._settle(database, answer)
@@ -270,7 +275,7 @@ class ReviewQueue:
         for row in self._feedback.rows(after=number):
             number = row.number
             if row.rating == "down" and (entry := self.entry(row.answer)):
-                _add(database, row.answer, entry.record["time"], "thumbs_down")
+                _add(database, entry, "thumbs_down")
         _keep_place(database, "feedback", place, (number, None))
 
 
@@ -282,9 +287,11 @@ def settled(votes: Sequence[State], reviewers: int) -> State:
     return ranked[0][0]
 
 
-def _add(database: sqlite3.Connection, answer: str, moment: str, reason: Reason) -> None:
-    database.execute("INSERT OR IGNORE INTO items VALUES (?, ?, 'pending', NULL, NULL, NULL)", (answer, moment))
-    database.execute("INSERT OR IGNORE INTO reasons VALUES (?, ?)", (answer, reason))
+def _add(database: sqlite3.Connection, entry: AuditEntry, reason: Reason) -> None:
+    record = entry.record
+    row = (record["id"], record["time"], json.dumps(list(record["groups"])))
+    database.execute("INSERT OR IGNORE INTO items VALUES (?, ?, ?, 'pending', NULL, NULL, NULL)", row)
+    database.execute("INSERT OR IGNORE INTO reasons VALUES (?, ?)", (record["id"], reason))
 
 
 def _vote(database: sqlite3.Connection, answer: str, vote: Vote) -> None:
@@ -315,4 +322,8 @@ def _items(database: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> list[
         votes = tuple(Vote(*vote) for vote in database.execute(query, (answer,)))
         return tuple(reason for (reason,) in reasons), votes
 
-    return [QueueItem(*row, *of(row[0])) for row in rows]
+    items: list[QueueItem] = []
+    for answer, moment, state, assignee, decided, promoted in rows:
+        reasons, votes = of(answer)
+        items.append(QueueItem(answer, moment, state, assignee, decided, promoted, reasons, votes))
+    return items

@@ -25,7 +25,9 @@ def reasons_of(record: Mapping[str, Any], settings: ReviewConfig) -> list[Reason
         return []  # it broke off
     reasons: list[Reason] = ["held"] if record.get("held") else []
     reasons += doubts(record, low_confidence=settings.low_confidence)
-    return [*reasons, *(["sample"] if _place(record["id"]) < settings.sample else [])]
+    if _place(record["id"]) < settings.sample:
+        reasons.append("sample")
+    return reasons
 
 
 def doubts(record: Mapping[str, Any], *, low_confidence: float) -> list[Reason]:
@@ -33,10 +35,12 @@ def doubts(record: Mapping[str, Any], *, low_confidence: float) -> list[Reason]:
     reasons: list[Reason] = []
     if any(is_supported(citation["support"]) is False for citation in record["citations"]):
         reasons.append("unsupported")
-    if record["status"] == "abstained":
-        return [*reasons, "abstained"]
     confidence = record["confidence"]
-    return [*reasons, *(["low_confidence"] if confidence is not None and confidence < low_confidence else [])]
+    if record["status"] == "abstained":
+        reasons.append("abstained")
+    elif confidence is not None and confidence < low_confidence:
+        reasons.append("low_confidence")
+    return reasons
 
 
 def is_held(record: Mapping[str, Any], hold: Iterable[HoldReason], *, low_confidence: float) -> bool:

@@ -37,14 +37,6 @@ class ServedAnswer:
     asker: str
     asker_groups: tuple[str, ...]
 
-    def may_be_read_by(self, groups: Collection[str], *, restricting: Collection[str] | None) -> bool:
-        """Whether somebody with these groups may read all that the asker could, and each document as it is now.
-
-        restricting: the groups that documents are restricted to; None: unknown, each group counts.
-        """
-        counting = [group for group in self.asker_groups if restricting is None or group in restricting]
-        return set(counting) <= set(groups) and all(set(one) & set(groups) for one in self.document_groups)
-
     @property
     def training_groups(self) -> tuple[str, ...] | None:
         """Groups of which a user of a model trained on it needs one; None when more than one would be needed.
@@ -89,6 +81,22 @@ def served_answer(entry: AuditEntry, documents: Mapping[str, Document | None]) -
         asker=record["caller"],
         asker_groups=tuple(record["groups"]),
     )
+
+
+def may_see(
+    groups: Collection[str],
+    *,
+    asker: Collection[str],
+    documents: Collection[Collection[str]] = (),
+    restricting: Collection[str] | None,
+) -> bool:
+    """Whether somebody with these groups may read all that the asker could, and each document as it is now.
+
+    asker: groups of the asker. documents: groups of each restricted document. restricting: the groups that documents
+    are restricted to; None: unknown, so that each group counts.
+    """
+    counting = {group for group in asker if restricting is None or group in restricting}
+    return counting <= set(groups) and all(set(one) & set(groups) for one in documents)
 
 
 def sources_of(entry: AuditEntry) -> set[str]:

@@ -21,6 +21,7 @@ from groundtune.serve import (
     pages,
     passages,
     responses,
+    review,
     sign_in,
     start_page,
 )
@@ -36,7 +37,7 @@ from groundtune.serve.tokens import make_token_check
 
 PARTS = (
     models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
-    sign_in,
+    sign_in, review,
 )  # fmt: skip
 """Modules with a router each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")

@@ -17,7 +17,9 @@ ASSETS: Mapping[str, tuple[str, str, str]] = {
     "base.js": ("groundtune.report", "page/base.js", "text/javascript"),
     "cited.js": ("groundtune.report", "page/cited.js", "text/javascript"),
     "serve.css": ("groundtune.serve", "page/serve.css", "text/css"),
+    "post.js": ("groundtune.serve", "page/post.js", "text/javascript"),
     "ask.js": ("groundtune.serve", "page/ask.js", "text/javascript"),
+    "review.js": ("groundtune.serve", "page/review.js", "text/javascript"),
 }
 """Maps the name of a file to its package, its path there, and its type."""
 

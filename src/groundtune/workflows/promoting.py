@@ -9,7 +9,7 @@ from pathlib import Path
 from groundtune.common.support import is_supported
 from groundtune.common.text import format_count
 from groundtune.dataset.editing import merge_examples
-from groundtune.dataset.examples import read_examples
+from groundtune.dataset.examples import find_examples, read_examples
 from groundtune.dataset.new_examples import COLLECTED, REVIEWED, KnownInputs
 from groundtune.display import Block, Displayed, Line
 from groundtune.records.audit_log import AuditLog
@@ -25,6 +25,19 @@ from groundtune.workspace import Workspace
 ERASED = "its text was erased"
 LOCK = "examples"
 LOCK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionBasis:
+    """What is there before new examples come."""
+
+    existing: Sequence[Example]
+    """The examples of the project."""
+    files: Sequence[str]
+    """`[examples] files`."""
+    language: str
+    """Of the project, by its name in the project file."""
+    parse: ParseOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +68,18 @@ async def promote(
     queue: ReviewQueue,
     answers: ServedAnswers,
     target: Path,
+    basis: PromotionBasis,
     *,
-    existing: Sequence[Example],
-    language: str,
-    parse: ParseOutput,
-    used: bool,
     by: str,
 ) -> PromotionReport:
     """Make a train example of each answer that was accepted or edited, and was none yet. Safe to run again.
 
-    An edit makes a preference pair of the two texts. existing: the examples of the project: an answer whose question is
-    among them, or nearly among those of the validation or test split, becomes no example. Raises BusyError.
+    An edit makes a preference pair of the two texts. An answer whose question is among the examples, or nearly among
+    those of the validation or test split, becomes none. Raises BusyError.
     """
     with workspace.lock(LOCK, timeout_seconds=LOCK_SECONDS):
         items = await asyncio.to_thread(queue.items, "accepted", "edited")
-        run = await asyncio.to_thread(_Run, target, existing, language)
+        run = await asyncio.to_thread(_Run, workspace.root, target, basis)
         for item in items:
             if item.promoted is not None:
                 continue
@@ -84,10 +94,10 @@ async def promote(
             served = await answers.read(entry)
             text = edited if item.state == "edited" else None
             example = to_example(
-                served, run.there, name=name, origin=REVIEWED, parse=parse, edited=text, review=_review(item)
+                served, run.there, name=name, origin=REVIEWED, parse=basis.parse, edited=text, review=_review(item)
             )
             run.take(served, example)
-        report = await asyncio.to_thread(run.write, used=used)
+        report = await asyncio.to_thread(run.write)
         await asyncio.to_thread(queue.promoted, run.made, file=target.name, by=by)
     return report
 
@@ -97,11 +107,8 @@ async def collect(
     queue: ReviewQueue,
     answers: ServedAnswers,
     target: Path,
+    basis: PromotionBasis,
     *,
-    existing: Sequence[Example],
-    language: str,
-    parse: ParseOutput,
-    used: bool,
     min_confidence: float,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PromotionReport:
@@ -109,11 +116,10 @@ async def collect(
 
     An answer is taken if it is whole, not an abstention and not from an approach that stood in for another; if no
     citation is unsupported, nobody disliked it, and no reviewer did anything but accept it; and if somebody liked it,
-    its citations are all exact, or its confidence is at least `min_confidence`. existing: as in `promote`. Raises
-    BusyError.
+    its citations are all exact, or its confidence is at least `min_confidence`. Raises BusyError.
     """
     with workspace.lock(LOCK, timeout_seconds=LOCK_SECONDS):
-        run = await asyncio.to_thread(_Run, target, existing, language)
+        run = await asyncio.to_thread(_Run, workspace.root, target, basis)
         ratings = await asyncio.to_thread(_ratings, workspace)
         queued = {item.answer: item for item in await asyncio.to_thread(queue.items)}
         entries = await asyncio.to_thread(lambda: list(AuditLog(workspace).entries()))
@@ -130,21 +136,21 @@ async def collect(
             served = await answers.read(entry)
             liked = ratings.get(answer, ())
             reason = _doubt(served, liked, queued.get(answer), min_confidence)
-            example = reason or to_example(served, run.there, name=name, origin=COLLECTED, parse=parse)
+            example = reason or to_example(served, run.there, name=name, origin=COLLECTED, parse=basis.parse)
             run.take(served, example)
-        return await asyncio.to_thread(run.write, used=used)
+        return await asyncio.to_thread(run.write)
 
 
 class _Run:
     """The examples of one run, beside those that are there."""
 
-    def __init__(self, target: Path, existing: Sequence[Example], language: str) -> None:
+    def __init__(self, root: Path, target: Path, basis: PromotionBasis) -> None:
+        self._root = root
         self._target = target
-        self._language = language
+        self._basis = basis
         before = read_examples(target) if target.is_file() and target.stat().st_size else []
-        self._existing = list(existing)
         self.ids = {example.id for example in before}
-        self.there = KnownInputs([*existing, *before], language=language)
+        self.there = KnownInputs([*basis.existing, *before], language=basis.language)
         self.made: dict[str, str] = {}
         """Answer to the id of its example."""
         self.left_out: Counter[str] = Counter()
@@ -159,16 +165,18 @@ class _Run:
         self.there.add(example)
         self.made[answer.id] = example.id
 
-    def write(self, *, used: bool) -> PromotionReport:
+    def write(self) -> PromotionReport:
         """Append the examples to the file."""
         if self._new:
-            merge_examples(self._target, self._new, other_examples=self._existing, language=self._language)
+            basis = self._basis
+            merge_examples(self._target, self._new, other_examples=basis.existing, language=basis.language)
+        files = find_examples(self._root, self._basis.files)
         return PromotionReport(
             file=self._target,
             new=tuple(example.id for example in self._new),
             pairs=sum(example.rejected is not None for example in self._new),
             left_out=dict(self.left_out.most_common()),
-            used=used,
+            used=self._target.resolve() in {file.resolve() for file in files},
         )
 
 

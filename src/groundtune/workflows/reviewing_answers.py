@@ -16,7 +16,7 @@ from groundtune.records.audit_log import AuditEntry, AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.queue import STATES, QueueItem, ReviewQueue, State
 from groundtune.review.reasons import WORDS
-from groundtune.review.served_answer import ServedAnswer, served_answer, sources_of
+from groundtune.review.served_answer import ServedAnswer, may_see, served_answer, sources_of
 from groundtune.stats.agreement import Agreement, cohen_kappa
 from groundtune.types import EVERYONE, Document
 from groundtune.workspace import Workspace
@@ -37,6 +37,8 @@ class ReviewItem:
     """What those who decided wrote beside it."""
     comments: tuple[str, ...]
     """What those who asked wrote about it."""
+    waiting: int | None = None
+    """How many items wait for the person, this one included; None where nobody counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,17 @@ class ServedAnswers:
             documents[source] = await self._opened.document_by_source(source) if self._opened else None
         return served_answer(entry, documents)
 
-    async def may_read(self, answer: ServedAnswer, groups: Collection[str] | None) -> bool:
-        """Whether somebody with these groups may see an answer. groups: None for the owner of the project."""
-        return groups is None or answer.may_be_read_by(groups, restricting=await self._groups())
+    async def may_read(
+        self, groups: Collection[str] | None, *, asker: Collection[str], answer: ServedAnswer | None = None
+    ) -> bool:
+        """Whether somebody with these groups may see an answer. groups: None for the owner of the project.
+
+        answer: None while only the groups of the asker are known; the answer may then still turn out to be hidden.
+        """
+        if groups is None:
+            return True
+        documents = answer.document_groups if answer else ()
+        return may_see(groups, asker=asker, documents=documents, restricting=await self._groups())
 
     async def _groups(self) -> set[str] | None:
         """Return the groups that documents are restricted to; None without an index."""
@@ -116,16 +126,18 @@ async def next_item(
     skip: Collection[str] = (),
 ) -> ReviewItem | None:
     """Return the item that a person should decide next, kept from others for a while; None when none is left."""
-    for answer in await asyncio.to_thread(queue.waiting_for, by):
-        if answer in skip:
+    waiting = await asyncio.to_thread(queue.waiting_for, by)
+    for answer, asker in waiting:
+        if answer in skip or not await answers.may_read(groups, asker=asker):
             continue
         entry = await asyncio.to_thread(queue.entry, answer)
         if entry is None:
             await asyncio.to_thread(queue.close_erased, answer)
             continue
         served = await answers.read(entry)
-        if await answers.may_read(served, groups) and await asyncio.to_thread(queue.open, answer, by):
-            return await asyncio.to_thread(_with_reviews, workspace, queue, served)
+        readable = await answers.may_read(groups, asker=asker, answer=served)
+        if readable and await asyncio.to_thread(queue.open, answer, by):
+            return await asyncio.to_thread(_with_reviews, workspace, queue, served, waiting=len(waiting))
     return None
 
 
@@ -136,7 +148,7 @@ async def one_item(
     item = await asyncio.to_thread(queue.item, answer)
     entry = await asyncio.to_thread(queue.entry, item.answer)
     served = await answers.read(entry) if entry else None
-    if served is None or not await answers.may_read(served, groups):
+    if served is None or not await answers.may_read(groups, asker=served.asker_groups, answer=served):
         raise MissingError(f"there is no item {answer!r}, or its text was erased, or you may not read it")
     return await asyncio.to_thread(_with_reviews, workspace, queue, served)
 
@@ -186,7 +198,9 @@ def edited_text(workspace: Workspace, item: QueueItem) -> str | None:
     return latest.texts.get("edited") if latest else None
 
 
-def _with_reviews(workspace: Workspace, queue: ReviewQueue, answer: ServedAnswer) -> ReviewItem:
+def _with_reviews(
+    workspace: Workspace, queue: ReviewQueue, answer: ServedAnswer, *, waiting: int | None = None
+) -> ReviewItem:
     item = queue.item(answer.id)
     entries = AuditLog(workspace).entries_of(answer.id)
     comments = (row.comment for row in FeedbackLog(workspace).rows(answer=answer.id))
@@ -196,6 +210,7 @@ def _with_reviews(workspace: Workspace, queue: ReviewQueue, answer: ServedAnswer
         edited=edited_text(workspace, item),
         notes=tuple(entry.texts["note"] for entry in entries if "note" in entry.texts),
         comments=tuple(comment for comment in comments if comment),
+        waiting=waiting,
     )
 
 

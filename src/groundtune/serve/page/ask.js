@@ -83,17 +83,6 @@ async function answer(turn, body, signal) {
   throw new Error("The server ended the answer before it was complete.");
 }
 
-async function post(path, body, signal) {
-  const headers = { "Content-Type": "application/json" };
-  const reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal }).catch((error) => {
-    throw error.name === "AbortError" ? error : new Error("The server cannot be reached.");
-  });
-  if (reply.ok) return reply;
-  if (reply.status === 401) location.reload();
-  const told = await reply.json().catch(() => null);
-  throw new Error(told?.error?.message ?? `The server replied with status ${reply.status}.`);
-}
-
 /** The server-sent events of a reply: {name, data}. */
 async function* eventsOf(reply) {
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,0 +1,13 @@
+// Shared by the pages of the server: sends JSON to it.
+
+/** The reply to a request; raises an error with the server's own words when it is none of success. */
+async function post(path, body, signal) {
+  const headers = { "Content-Type": "application/json" };
+  const reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Error("The server cannot be reached.");
+  });
+  if (reply.ok) return reply;
+  if (reply.status === 401) location.reload();
+  const told = await reply.json().catch(() => null);
+  throw new Error(told?.error?.message ?? `The server replied with status ${reply.status}.`);
+}

@@ -1,0 +1,137 @@
+"""`GET /review`: the page on which people decide about served answers, and what it asks for under `/api/review`.
+
+Only those review whom `[review] groups` names; where nobody needs a key, whoever asks. Each sees what he may read.
+"""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from groundtune.display.answers import place
+from groundtune.review.queue import State
+from groundtune.review.reasons import WORDS
+from groundtune.serve.callers import ANONYMOUS, COOKIE, Caller, Doors, caller_of
+from groundtune.serve.errors import ErrorReply, RequestRefusedError
+from groundtune.serve.pages import page
+from groundtune.serve.serving import By, serving_of
+from groundtune.serve.sign_in import sign_in_page
+from groundtune.serve.wire_citations import base_url, passage_url
+from groundtune.workflows.reviewing_answers import ReviewItem
+
+router = APIRouter(include_in_schema=False)
+
+AnswerId = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
+
+
+class Next(BaseModel):
+    """Asks for the next item."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    skip: list[AnswerId] = []
+    answer: AnswerId | None = None
+    """Asks for this one instead."""
+
+
+class Decision(BaseModel):
+    """What a reviewer decided."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: AnswerId
+    state: State
+    text: Annotated[str, Field(max_length=200_000)] | None = None
+    note: Annotated[str, Field(max_length=4_000)] = ""
+
+
+def reviewer_of(request: Request) -> Caller:
+    """Return the caller of a request as a reviewer. Raises RequestRefusedError: 403 for anybody else."""
+    caller = caller_of(request)
+    doors: Doors = request.app.state.doors
+    groups = serving_of(request).live.project.config.review.groups
+    if set(caller.groups) & set(groups) or (caller == ANONYMOUS and doors.lets_everybody_in):
+        return caller
+    message = "you are no reviewer: [review] groups names the groups that are"
+    raise RequestRefusedError(ErrorReply(403, message, "permission_error", "no_reviewer"))
+
+
+Reviewer = Annotated[Caller, Depends(reviewer_of)]
+"""Parameter of an endpoint: a caller who may review."""
+
+
+@router.get("/review", response_model=None)
+async def show_review(request: Request, serving: By) -> Response:
+    """Show the page, or the one that asks for a key."""
+    try:
+        reviewer_of(request)
+    except RequestRefusedError as error:
+        if error.reply.status != 401:
+            raise
+        return sign_in_page(next_="/review")
+    raw = {"signed_in": "" if COOKIE in request.cookies else "hidden"}
+    return page("review.html", name=serving.live.project.config.name, raw=raw)
+
+
+@router.post("/api/review/next")
+async def next_review(body: Next, request: Request, serving: By, reviewer: Reviewer) -> dict[str, Any]:
+    """Return the next item for a reviewer, or the one that is named; null when none is left."""
+    async with serving.live.lease() as project:
+        base = base_url(request, project.config.serve.public_url)
+        if body.answer is not None:
+            item: ReviewItem | None = await project.areview_item(body.answer, groups=reviewer.groups)
+        else:
+            item = await project.anext_review(by=reviewer.name, groups=reviewer.groups, skip=body.skip)
+    return {"item": None if item is None else item_fields(item, base)}
+
+
+@router.post("/api/review/decide")
+async def decide(body: Decision, serving: By, reviewer: Reviewer) -> dict[str, Any]:
+    """Record a decision; it is on disk when the reply comes."""
+    async with serving.live.lease() as project:
+        item = await project.areview(
+            body.answer, body.state, by=reviewer.name, text=body.text, note=body.note, groups=reviewer.groups
+        )
+    return {"answer": item.answer, "state": item.state}
+
+
+@router.post("/api/review/promote")
+async def promote(serving: By, reviewer: Reviewer) -> dict[str, Any]:
+    """Make train examples of what was accepted and edited."""
+    async with serving.live.lease() as project:
+        report = await project.apromote(by=reviewer.name)
+    return {**asdict(report), "file": report.file.name}
+
+
+def item_fields(item: ReviewItem, base: str) -> dict[str, Any]:
+    """Return an item as the page shows it."""
+    answer = item.answer
+    return {
+        "answer": answer.id,
+        "state": item.item.state,
+        "reasons": [WORDS[reason] for reason in item.item.reasons],
+        "votes": [{"by": vote.by, "state": vote.state} for vote in item.item.votes],
+        "assignee": item.item.assignee,
+        "waiting": item.waiting,
+        "time": answer.time,
+        "question": answer.question,
+        "history": [asdict(turn) for turn in answer.history],
+        "text": answer.text,
+        "edited": item.edited,
+        "status": answer.status,
+        "approach": answer.approach,
+        "confidence": answer.confidence,
+        "citations": [
+            {**asdict(each), "url": passage_url(base, each.passage_id) if each.passage_id else None}
+            for each in answer.citations
+        ],
+        "passages": [
+            {**asdict(each), "title": place(each.source, page=each.page), "url": passage_url(base, each.id)}
+            for each in answer.passages
+        ],
+        "changed": answer.changed,
+        "notes": list(item.notes),
+        "comments": list(item.comments),
+    }
