@@ -115,7 +115,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.learning_curve import PlannedTraining
     from groundtune.workflows.promoting import PromotionReport
     from groundtune.workflows.reporting import Report
-    from groundtune.workflows.reviewing_answers import ReviewItem, ReviewList
+    from groundtune.workflows.reviewing_answers import ReviewItem, ReviewList, ReviewOutcome
     from groundtune.workflows.sweep_report import SweepReport
     from groundtune.workflows.verifying import Verification
 
@@ -177,7 +177,7 @@ _MODULES = {
     "workflows.promoting": "PromotionReport",
     "workflows.reporting": "Report",
     "workflows.forgetting": "ForgetReport",
-    "workflows.reviewing_answers": "ReviewItem ReviewList",
+    "workflows.reviewing_answers": "ReviewItem ReviewList ReviewOutcome",
     "workflows.sweep_report": "SweepReport",
     "workflows.verifying": "Verification",
 }
@@ -269,6 +269,7 @@ __all__ = [
     "Retrieved",
     "ReviewItem",
     "ReviewList",
+    "ReviewOutcome",
     "Routing",
     "Sampling",
     "Scope",

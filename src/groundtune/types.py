@@ -439,6 +439,8 @@ class Answer(Displayed):
     """Whether all generations came from the cache; `usage` is then that of the original calls."""
     degradation: str | None = None
     """Why another approach than the chosen one answered; None when the chosen one did."""
+    held: bool = False
+    """Whether a person must decide before the text is shown; it is then left out. Only the server holds answers."""
 
     def view(self) -> list[Block]:
         return answer_view(self)

@@ -427,6 +427,9 @@ class Config(Section):
         if self.combined and self.task == "classify":
             message = "task classify has no combination: a label is a fact and has no form"
             raise value_error(message, hint="leave out [combined]; [cascade] and `groundtune route` combine labels")
+        if self.review.hold and not self.serve.audit:
+            message = "no answer can wait for a person when none is recorded"
+            raise value_error(message, hint="leave out [review] hold, or set [serve] audit = true", key="review")
         if self.retrieval.history == "rewrite" and self.models["default"].kind == "quote":
             message = 'history = "rewrite" needs a model that generates text'
             raise value_error(message, hint='add [models.default], or write history = "join"', key="retrieval")

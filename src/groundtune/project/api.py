@@ -481,6 +481,10 @@ class Project(AsyncVerbs):
         """Return an item by the id of its answer, or its start. groups: as in `next_review`. Raises MissingError."""
         return self.loop.run(self.areview_item(answer, groups=groups))
 
+    def review_outcome(self, answer: str) -> reviewing_answers.ReviewOutcome:
+        """Return what was decided about an answer, and what of it may be sent. Raises MissingError."""
+        return self.loop.run(self.areview_outcome(answer))
+
     def review(
         self,
         answer: str,

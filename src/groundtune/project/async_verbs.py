@@ -733,6 +733,14 @@ class AsyncVerbs:
             return await reviewing_answers.one_item(*parts, answer, groups=groups)
 
     @on_project_loop
+    async def areview_outcome(self, answer: str) -> reviewing_answers.ReviewOutcome:
+        """Return what was decided about an answer, and what of it may be sent. Raises MissingError."""
+        outcome = await asyncio.to_thread(reviewing_answers.outcome, self.workspace, self._queue(), answer)
+        if outcome.state == "edited" and outcome.text and self.config.task in ("classify", "extract"):
+            return replace(outcome, output=await self._output_of_edit(outcome.text))
+        return outcome
+
+    @on_project_loop
     async def areview(
         self,
         answer: str,

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from groundtune.common.format_version import check_number
 from groundtune.config.review_table import ReviewConfig
-from groundtune.errors import BusyError, MissingError, UsageError
+from groundtune.errors import BusyError, MissingError, QuestionError
 from groundtune.records.audit_log import AuditEntry, AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.reasons import WORDS, Reason, reasons_of
@@ -131,9 +131,10 @@ class ReviewQueue:
             return bool(inserted) or self._settings.reviewers > 1
 
     def entry(self, answer: str) -> AuditEntry | None:
-        """Return the record of an answer, by its whole id; None when there is none, or its texts were erased."""
+        """Return the record of an answer, by its whole id; None when it broke off, and when its texts were erased."""
         found = next((entry for entry in self._audit.entries_of(answer) if not entry.is_event), None)
-        return found if found and {"question", "answer"} <= found.texts.keys() else None
+        whole = found is not None and found.record["status"] in ("answered", "abstained")
+        return found if found and whole and {"question", "answer"} <= found.texts.keys() else None
 
     def close_erased(self, answer: str) -> None:
         """Decline an item that nobody can decide, because its text was erased."""
@@ -142,11 +143,11 @@ class ReviewQueue:
     def decide(self, answer: str, state: State, *, by: str, text: str | None = None, note: str = "") -> QueueItem:
         """Record what a person decided; it is on disk when this returns. Nothing changes when it is said again.
 
-        state: `pending` takes the person's decision back. text: of an edited answer. Raises UsageError for an edit
+        state: `pending` takes the person's decision back. text: of an edited answer. Raises QuestionError for an edit
         without text and for an item that others have decided or that was promoted, MissingError.
         """
         if (state == "edited") != (text is not None and bool(text.strip())):
-            raise UsageError("an edited answer needs its text, and no other has one")
+            raise QuestionError("an edited answer needs its text, and no other has one")
         with self._writing() as database:
             item = self._find(database, answer)
             self._check_open(item, by)
@@ -176,11 +177,11 @@ class ReviewQueue:
 
     def _check_open(self, item: QueueItem, by: str) -> None:
         if item.promoted is not None:
-            raise UsageError(f"the answer is an example already: {item.promoted}", hint="edit the example instead")
+            raise QuestionError(f"the answer is an example already: {item.promoted}", hint="edit the example instead")
         others = [vote.by for vote in item.votes if vote.by != by]
         own = len(others) < len(item.votes)
         if item.state != "pending" and not own:
-            raise UsageError(f"{', '.join(others)} decided meanwhile: {item.state}")
+            raise QuestionError(f"{', '.join(others)} decided meanwhile: {item.state}")
 
     def _find(self, database: sqlite3.Connection, answer: str) -> QueueItem:
         query = f"SELECT {_COLUMNS} FROM items WHERE substr(answer, 1, ?) = ?"

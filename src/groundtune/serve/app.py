@@ -16,6 +16,7 @@ from groundtune.serve import (
     embeddings,
     feedback,
     health,
+    held_answers,
     metrics,
     models,
     pages,
@@ -37,7 +38,7 @@ from groundtune.serve.tokens import make_token_check
 
 PARTS = (
     models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
-    sign_in, review,
+    sign_in, review, held_answers,
 )  # fmt: skip
 """Modules with a router each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")

@@ -14,6 +14,8 @@ from groundtune.common.files import digest_text
 from groundtune.config.serve_table import ServeConfig
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
+from groundtune.review.queue import ReviewQueue
+from groundtune.review.reasons import is_held
 from groundtune.serve.callers import Caller
 from groundtune.types import Answer, Hit, Message
 
@@ -23,8 +25,9 @@ VERSION = version("groundtune")
 class Auditor:
     """Records answers, unless `[serve] audit` is off, and deletes those whose time has passed."""
 
-    def __init__(self, log: AuditLog, settings: ServeConfig) -> None:
+    def __init__(self, log: AuditLog, queue: ReviewQueue, settings: ServeConfig) -> None:
         self._log = log
+        self._queue = queue
         self._settings = settings
         self._expired: date | None = None
         """The day on which old records were last deleted."""
@@ -39,8 +42,11 @@ class Auditor:
         answer: Answer,
         *,
         history: Sequence[Message] = (),
-    ) -> None:
-        """Record an answer that was completed. history: the turns before the question."""
+    ) -> bool:
+        """Record an answer that was completed, and return whether it waits for a person before it is sent.
+
+        history: the turns before the question.
+        """
         record = {
             **_who(caller, model),
             "id": answer.id,
@@ -66,7 +72,11 @@ class Auditor:
             texts["history"] = json.dumps([[turn.role, turn.content] for turn in history])
         if answer.output is not None:
             texts["output"] = json.dumps(answer.output)
+        review = project.config.review
+        if held := is_held(record, review.hold, low_confidence=review.low_confidence):
+            record["held"] = True
         await self._append(record, texts)
+        return held
 
     def broken_off(
         self, caller: Caller, model: str | None, question: str, text: str, hits: Sequence[Hit], why: str
@@ -96,6 +106,7 @@ class Auditor:
         self._log.append({**record, "groundtune": VERSION}, texts)
         today = datetime.now(UTC).date()
         if self._settings.audit_days is not None and self._expired != today:
+            self._queue.fill()
             self._log.expire(days=self._settings.audit_days)
             self._expired = today
 

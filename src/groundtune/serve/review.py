@@ -3,6 +3,8 @@
 Only those review whom `[review] groups` names; where nobody needs a key, whoever asks. Each sees what he may read.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,10 +13,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from groundtune.display.answers import place
+from groundtune.errors import MissingError
 from groundtune.review.queue import State
 from groundtune.review.reasons import WORDS
 from groundtune.serve.callers import ANONYMOUS, COOKIE, Caller, Doors, caller_of
-from groundtune.serve.errors import ErrorReply, RequestRefusedError
+from groundtune.serve.errors import ErrorReply, RequestRefusedError, refused
 from groundtune.serve.pages import page
 from groundtune.serve.serving import By, serving_of
 from groundtune.serve.sign_in import sign_in_page
@@ -47,12 +50,17 @@ class Decision(BaseModel):
     note: Annotated[str, Field(max_length=4_000)] = ""
 
 
-def reviewer_of(request: Request) -> Caller:
-    """Return the caller of a request as a reviewer. Raises RequestRefusedError: 403 for anybody else."""
-    caller = caller_of(request)
+def may_review(request: Request, caller: Caller) -> bool:
+    """Whether a caller may review."""
     doors: Doors = request.app.state.doors
     groups = serving_of(request).live.project.config.review.groups
-    if set(caller.groups) & set(groups) or (caller == ANONYMOUS and doors.lets_everybody_in):
+    return bool(set(caller.groups) & set(groups)) or (caller == ANONYMOUS and doors.lets_everybody_in)
+
+
+async def reviewer_of(request: Request) -> Caller:
+    """Return the caller of a request as a reviewer. Raises RequestRefusedError: 403 for anybody else."""
+    caller = await caller_of(request)
+    if may_review(request, caller):
         return caller
     message = "you are no reviewer: [review] groups names the groups that are"
     raise RequestRefusedError(ErrorReply(403, message, "permission_error", "no_reviewer"))
@@ -66,7 +74,7 @@ Reviewer = Annotated[Caller, Depends(reviewer_of)]
 async def show_review(request: Request, serving: By) -> Response:
     """Show the page, or the one that asks for a key."""
     try:
-        reviewer_of(request)
+        await reviewer_of(request)
     except RequestRefusedError as error:
         if error.reply.status != 401:
             raise
@@ -78,7 +86,7 @@ async def show_review(request: Request, serving: By) -> Response:
 @router.post("/api/review/next")
 async def next_review(body: Next, request: Request, serving: By, reviewer: Reviewer) -> dict[str, Any]:
     """Return the next item for a reviewer, or the one that is named; null when none is left."""
-    async with serving.live.lease() as project:
+    async with serving.live.lease() as project, _missing_as_404():
         base = base_url(request, project.config.serve.public_url)
         if body.answer is not None:
             item: ReviewItem | None = await project.areview_item(body.answer, groups=reviewer.groups)
@@ -90,7 +98,7 @@ async def next_review(body: Next, request: Request, serving: By, reviewer: Revie
 @router.post("/api/review/decide")
 async def decide(body: Decision, serving: By, reviewer: Reviewer) -> dict[str, Any]:
     """Record a decision; it is on disk when the reply comes."""
-    async with serving.live.lease() as project:
+    async with serving.live.lease() as project, _missing_as_404():
         item = await project.areview(
             body.answer, body.state, by=reviewer.name, text=body.text, note=body.note, groups=reviewer.groups
         )
@@ -103,6 +111,15 @@ async def promote(serving: By, reviewer: Reviewer) -> dict[str, Any]:
     async with serving.live.lease() as project:
         report = await project.apromote(by=reviewer.name)
     return {**asdict(report), "file": report.file.name}
+
+
+@asynccontextmanager
+async def _missing_as_404() -> AsyncIterator[None]:
+    """Tell a reviewer that an item is not there for him."""
+    try:
+        yield
+    except MissingError as error:
+        raise refused(error.message, status=404) from None
 
 
 def item_fields(item: ReviewItem, base: str) -> dict[str, Any]:

@@ -12,14 +12,26 @@ from groundtune.errors import GroundtuneError, ProviderError
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
 from groundtune.records.spending import Spending
+from groundtune.review.queue import ReviewQueue
 from groundtune.serve.admission import Admission
 from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
+from groundtune.serve.holding import parts_of, when_released
 from groundtune.serve.live_project import LiveProject
 from groundtune.serve.metrics import Metrics
 from groundtune.serve.observing import Ended, Following, Observer, Operation, followed
-from groundtune.types import Answer, AnswerEvent, Done, Generation, Hit, Message, Retrieved, Sampling, TextDelta
+from groundtune.types import (
+    Answer,
+    AnswerEvent,
+    Done,
+    Generation,
+    Hit,
+    Message,
+    Retrieved,
+    Sampling,
+    TextDelta,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,7 @@ class Serving:
             return following.answer
 
     async def _whole(self, asked: Asked, caller: Caller) -> Answer:
+        end = self._end
         async with self.turn() as project, self._charged(caller) as cost:
             answer = await project.aask(
                 asked.text,
@@ -101,8 +114,10 @@ class Serving:
                 sampling=asked.sampling,
             )
             cost.usd = _cost(answer)
-            await self._auditor.answered(project, caller, asked.approach, asked.text, answer, history=asked.history)
-            return answer
+            held = await self._auditor.answered(
+                project, caller, asked.approach, asked.text, answer, history=asked.history
+            )
+        return await when_released(self.live, answer, end) if held else answer
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling, caller: Caller) -> Generation:
         """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
@@ -167,7 +182,9 @@ class Serving:
 
     async def _timed(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events within the time limit, which holds for each wait: a timeout belongs to one task alone."""
-        end = asyncio.get_running_loop().time() + self.seconds
+        end = self._end
+        holds = bool(self.live.project.config.review.hold)
+        held: Answer | None = None
         async with AsyncExitStack() as stack:
             async with asyncio.timeout_at(end):
                 project = await stack.enter_async_context(self._slot())
@@ -184,13 +201,30 @@ class Serving:
                     try:
                         event = await asyncio.wait_for(anext(stream), end - asyncio.get_running_loop().time())
                     except StopAsyncIteration:
-                        return
+                        break
                     if isinstance(event, Done):
-                        cost.usd = _cost(event.answer)
-                        await self._auditor.answered(
-                            project, caller, asked.approach, asked.text, event.answer, history=asked.history
-                        )
-                    yield event
+                        answer = event.answer
+                        cost.usd = _cost(answer)
+                        if await self._auditor.answered(
+                            project, caller, asked.approach, asked.text, answer, history=asked.history
+                        ):
+                            held = answer
+                            break
+                        if holds:  # its text was not sent yet
+                            for each in parts_of(answer):
+                                yield each
+                    if isinstance(event, Done | Retrieved) or not holds:
+                        yield event
+        if held is not None:
+            answer = await when_released(self.live, held, end)
+            for each in parts_of(answer):
+                yield each
+            yield Done(answer)
+
+    @property
+    def _end(self) -> float:
+        """When a request that begins now must have ended, by the clock of the loop."""
+        return asyncio.get_running_loop().time() + self.seconds
 
     @property
     def seconds(self) -> float:
@@ -202,7 +236,8 @@ def make_serving(project: Project, metrics: Metrics) -> Serving:
     """Return what the requests of a project share, with the limits of its settings."""
     settings = project.config.serve
     live = LiveProject(project)
-    auditor = Auditor(AuditLog(project.workspace), settings)
+    queue = ReviewQueue(project.workspace, project.config.review)
+    auditor = Auditor(AuditLog(project.workspace), queue, settings)
     admission = Admission(running=settings.running, waiting=settings.waiting, on_change=metrics.load)
 
     def measure(ended: Ended) -> None:

@@ -78,6 +78,7 @@ def groundtune_field(answer: Answer, base: str) -> dict[str, Any]:
         "approach": answer.approach,
         "route": list(answer.route),
         "degradation": answer.degradation,
+        "held": answer.held,
         "confidence": answer.confidence,
         "output": answer.output,
         "citations": [_citation(citation, base) for citation in answer.citations],

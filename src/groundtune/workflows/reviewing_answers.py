@@ -11,7 +11,7 @@ from groundtune.approaches.output_formats import OutputFormat
 from groundtune.build.open_index import OpenIndex
 from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Line, Table
-from groundtune.errors import MissingError, UsageError
+from groundtune.errors import MissingError, QuestionError
 from groundtune.records.audit_log import AuditEntry, AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.queue import STATES, QueueItem, ReviewQueue, State
@@ -80,6 +80,21 @@ class ReviewList(Displayed):
             *([Table(columns, rows)] if rows else []),
             *(Line(_agreement_sentence(pair)) for pair in self.agreement),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOutcome:
+    """What was decided about an answer, and what may be sent of it."""
+
+    answer: str
+    state: State
+    text: str | None
+    """The answer or the better text; None while it is pending, and when it must not be sent."""
+    asker: str
+    key: str | None
+    """Id of the API key of the asker."""
+    output: Any = None
+    """Label or object of an edited answer; None for text."""
 
 
 class ServedAnswers:
@@ -153,6 +168,17 @@ async def one_item(
     return await asyncio.to_thread(_with_reviews, workspace, queue, served)
 
 
+def outcome(workspace: Workspace, queue: ReviewQueue, answer: str) -> ReviewOutcome:
+    """Return what was decided about an answer in the queue. Raises MissingError."""
+    item = queue.item(answer)
+    entry = queue.entry(item.answer)
+    if entry is None:
+        raise MissingError(f"the text of {answer!r} was erased")
+    given = {"accepted": entry.texts["answer"], "edited": edited_text(workspace, item)}
+    record = entry.record
+    return ReviewOutcome(item.answer, item.state, given.get(item.state), record["caller"], record["key"])
+
+
 def list_items(queue: ReviewQueue, states: Sequence[State]) -> ReviewList:
     """Return the items in these states, or all, with the counts and the agreement of the whole queue."""
     items = queue.items()
@@ -179,14 +205,16 @@ def agreements(items: Sequence[QueueItem]) -> list[PairAgreement]:
 
 
 def output_of_edit(output_format: OutputFormat, text: str) -> Any:
-    """Return the label, the object or the text that an edit states; None for an abstention. Raises UsageError."""
+    """Return the label, the object or the text that an edit states; None for an abstention. Raises QuestionError."""
     if output_format.task in ("answer", "write"):
         return text.strip()
     parsed = output_format.parse(text)
     if parsed.abstained:
         return None
     if parsed.output is None:
-        raise UsageError(f"{_excerpt(text)!r} is no output of this task", hint="write a label, or JSON by the schema")
+        raise QuestionError(
+            f"{_excerpt(text)!r} is no output of this task", hint="write a label, or JSON by the schema"
+        )
     return parsed.output
 
 

@@ -134,9 +134,23 @@ function finish(turn, done) {
   say(turn, "");
   spoken.textContent = done.status === "abstained" ? "Not in your documents." : "The answer is complete.";
   turn.state.remove();
-  const shown = done.status === "abstained" ? abstention(done) : [
+  const shown = done.held ? waitingForReview(turn, done) : done.status === "abstained" ? abstention(done) : [
     citedText(done.text, done.citations, []), sourcesOf(turn, done)];
   turn.body.replaceWith(...[shown].flat().filter(Boolean), doubtsOf(done), below(turn, done));
+}
+
+/** An answer that a person must release first: asked for again until it is. */
+function waitingForReview(turn, done) {
+  const box = h("section", { class: "abstention", role: "status" }, userText(done.text, "h3"),
+    h("p", { class: "soft" }, "It appears here as soon as somebody has looked at it."));
+  const look = async () => {
+    const reply = await fetch(`/v1/answers/${done.id}`).catch(() => null);
+    const now = reply?.ok ? await reply.json() : { state: "pending" };
+    if (now.state === "pending") setTimeout(look, 5000);
+    else box.replaceChildren(userText(now.text ?? "This answer was not released.", now.text ? "div" : "h3", { class: "answer" }));
+  };
+  setTimeout(look, 5000);
+  return box;
 }
 
 /** An answer that the documents do not hold is a result of its own, with what comes nearest. */

@@ -126,10 +126,18 @@ function editor() {
     h("textarea", { id: "better", dir: "auto", rows: "6" }, item.edited ?? item.text));
 }
 
+/** How many citations are in which state: `2 exact, 1 not cited`. */
+function supports() {
+  const counts = new Map();
+  for (const citation of item.citations) counts.set(supportWord(citation), (counts.get(supportWord(citation)) ?? 0) + 1);
+  return [...counts].map(([word, count]) => `${count} ${word}`).join(", ");
+}
+
 function below() {
   const votes = item.votes.map((vote) => `${vote.by}: ${vote.state}`).join(", ");
   return h("div", { class: "below" },
     userText(item.approach, "span"),
+    item.citations.length ? userText(`citations: ${supports()}`, "span") : null,
     isKnown(item.confidence) ? h("span", null, `confidence ${figure(item.confidence, 2)}`) : null,
     h("span", null, item.time.slice(0, 16).replace("T", " ")),
     item.assignee ? h("span", null, "for ", userText(item.assignee)) : null,
