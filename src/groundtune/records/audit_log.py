@@ -123,7 +123,7 @@ class AuditLog:
             database.execute("COMMIT")
             if not dry_run:
                 database.execute("VACUUM")
-        return len(numbers)
+        return len({answer for _, answer in found if answer in answers})
 
     def find(self, answer: str) -> AuditEntry:
         """Return the record of an answer, given its id or the beginning of it. Raises MissingError."""

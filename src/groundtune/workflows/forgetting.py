@@ -312,11 +312,12 @@ def _erase_served(workspace: Workspace, config: Config, found: _Found, dry_run: 
         )
 
     def is_of_document(record: Mapping[str, Any], texts: Mapping[str, str]) -> bool:
-        unknown = "passages" not in record  # broken off, by a version that recorded none
+        unknown = not {"passages", "event"} & record.keys()  # broken off, by a version that recorded none
         return unknown or is_of_model(record) or found.traces.in_value({**record, **texts})
 
     log = AuditLog(workspace)
-    answers = {entry.record["id"] for entry in log.entries() if is_of_document(entry.record, entry.texts)}
+    entries = log.entries(events=True)
+    answers = {entry.record["id"] for entry in entries if is_of_document(entry.record, entry.texts)}
     recorded = {entry.record["id"] for entry in log.entries()}
     erased = log.erase(answers, dry_run=dry_run)
 
