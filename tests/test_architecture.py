@@ -54,6 +54,7 @@ SHARED = {
         "reasoning",
         "refused_parameters",
         "server_errors",
+        "shared_beginning",
         "span_decoding",
         "token_counts",
         "torch_device",

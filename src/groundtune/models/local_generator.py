@@ -24,6 +24,7 @@ from groundtune.models.hub import (
 )
 from groundtune.models.reasoning import separate_reasoning
 from groundtune.models.repetition import REPETITION, end_before_loop
+from groundtune.models.shared_beginning import generate_batch
 from groundtune.models.token_confidence import mean_probability
 from groundtune.models.torch_device import has_fast_bfloat16
 from groundtune.types import Generation, Message, Prompt, Usage
@@ -349,19 +350,13 @@ class LocalGenerator:
         stops: Any = None,
         may_look_up: bool = False,
     ) -> Any:
-        """Generate up to `limit` tokens for each prompt; rows are padded after their end. `logits` adds the logits.
+        """Generate up to `limit` tokens for each prompt; rows are padded after their end.
 
+        logits: adds those of each step, with every prompt read as a whole.
         processors: change the scores before a token is chosen. stops: says after each step which rows have ended.
         may_look_up: a step may write several tokens, if they are copied from the text before them; the model checks
         them all at once and keeps those that it would have chosen (prompt lookup decoding, Saxena 2023).
         """
-        torch, device = loaded.torch, loaded.model.device
-        width = max(len(job.ids) for job in jobs)
-        ids = torch.full((len(jobs), width), loaded.pad)
-        mask = torch.zeros((len(jobs), width), dtype=torch.long)
-        for row, job in enumerate(jobs):
-            ids[row, width - len(job.ids) :] = torch.tensor(job.ids)
-            mask[row, width - len(job.ids) :] = 1
         sampling = bool(self._temperature)
         # Set every option: the model's generation_config.json supplies those left out.
         config = loaded.transformers.GenerationConfig(
@@ -379,10 +374,13 @@ class LocalGenerator:
             output_logits=logits,
         )
 
-        with torch.inference_mode():
-            return loaded.model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
+        with loaded.torch.inference_mode():
+            return generate_batch(
+                loaded.model,
+                loaded.torch,
+                [job.ids for job in jobs],
+                pad=loaded.pad,
+                shares=not logits,
                 generation_config=config,
                 stopping_criteria=loaded.transformers.StoppingCriteriaList([stops] if stops else []),
                 logits_processor=loaded.transformers.LogitsProcessorList(processors),

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from groundtune.errors import need
+from groundtune.models.shared_beginning import read_once
 
 IGNORED = -100
 """Label of a token that is not trained on."""
@@ -119,12 +120,7 @@ def _beginning(ids: Any, trained: Any) -> int:
 def _continued_logits(model: Any, ids: Any, chosen: Any, shared: int, *, head: Any) -> Any:
     """Return what `_logits` returns, with the first `shared` tokens of all rows, at which none is chosen, read once."""
 
-    def nothing(_: Any, hidden: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (hidden[0][:, :0],)
-
-    with head.register_forward_pre_hook(nothing):
-        cache = model(input_ids=ids[:1, :shared], use_cache=True).past_key_values
-    cache.batch_repeat_interleave(len(ids))
+    cache = read_once(model, ids[:1, :shared], rows=len(ids))
     rest = {"input_ids": ids[:, shared:], "past_key_values": cache, "use_cache": True}
     return _logits(model, rest, chosen[:, shared:], head=head)
 

@@ -12,6 +12,7 @@ from groundtune.common.json_schema import parse_reply
 from groundtune.errors import need
 from groundtune.models.chat_template import decode_reply
 from groundtune.models.reasoning import separate_reasoning
+from groundtune.models.shared_beginning import generate_batch
 from groundtune.tune.job import TrainingRow
 from groundtune.tune.lora.loss_mask import EncodedChat
 from groundtune.tune.lora.plan import LoraPlan
@@ -145,15 +146,9 @@ def generate(
         with torch.inference_mode(), precision:
             for at in range(0, len(places), BATCH):
                 batch = places[at : at + BATCH]
-                width = max(len(prompts[place]) for place in batch)
-                ids = torch.full((len(batch), width), plan.format.pad_id)
-                mask = torch.zeros((len(batch), width), dtype=torch.long)
-                for row, place in enumerate(batch):
-                    ids[row, width - len(prompts[place]) :] = torch.tensor(prompts[place])
-                    mask[row, width - len(prompts[place]) :] = 1
-                generated = model.generate(
-                    input_ids=ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
-                )
+                texts = [prompts[place] for place in batch]
+                generated = generate_batch(model, torch, texts, pad=plan.format.pad_id, generation_config=config)
+                width = max(map(len, texts))
                 for place, tokens in zip(batch, generated[:, width:].tolist(), strict=True):
                     end = next((n for n, token in enumerate(tokens) if token in plan.format.end_ids), len(tokens))
                     replies[place] = tokens[: end + 1]
