@@ -11,7 +11,7 @@ def shared_beginning(texts: Sequence[Sequence[int]]) -> int:
     """Return the number of tokens that all texts begin with, leaving one of each; 0 if that is not worth it."""
     if len(texts) < 2:
         return 0
-    first, last = min(texts), max(texts)  # in their order, what these two have in common all have
+    first, last = min(map(tuple, texts)), max(map(tuple, texts))  # what these two have in common, all have
     limit = min(map(len, texts)) - 1
     count = next((at for at in range(limit) if first[at] != last[at]), limit)
     return count if count >= LEAST else 0
