@@ -2,13 +2,13 @@
 (n = 1,000). In at most 5% of runs an approach is dropped behind one that is not better, which a winner among equals
 requires.
 
-    python benchmarks/stopping.py [--matrices 400]
+    python benchmarks/stopping.py [--matrices 400] [--groups]
 
 Simulates matrices of 0 and 1 with a known truth and goes through them as the command does: the same batches, the
 package's own anytime-valid test, Holm over all pairs. Correlated means that half of the examples are equally hard for
-all approaches, in clusters that they come in groups of 10 whose answers correlate. For the price of looking, the last
-column says how often the test for a fixed n finds the winner on the full matrix. Every share has its Monte Carlo error
-(one standard error).
+all approaches. In groups means that ten examples at a time belong together, whose answers correlate: 100 and 1,000 such
+groups (a quarter as many matrices of the latter). For the price of looking, the last column says how often the test for
+a fixed n finds the winner on the full matrix. Every share has its Monte Carlo error (one standard error).
 """
 
 import argparse
@@ -45,8 +45,9 @@ RATES: dict[str, tuple[float, ...]] = {
     "six at 80%": (0.8,) * 6,
     "two at 80%": (0.8,) * 2,
 }
-CLUSTERED = ("85% and five at 70%", "85% and 80%", "six at 80%", "two at 80%")
-"""Those that are simulated with examples in clusters of 10 too, which takes longer."""
+GROUPED = ("85% and five at 70%", "85% and 80%", "six at 80%", "two at 80%")
+"""Those that are simulated with examples in groups too."""
+GROUPS = (100, 1_000)
 
 Scores = NDArray[np.float64]
 """Scores, shape (approaches, examples)."""
@@ -66,25 +67,33 @@ class Outcome:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--matrices", type=int, default=400)
-    matrices, start = parser.parse_args().matrices, time.perf_counter()
+    parser.add_argument("--groups", action="store_true", help="only examples in groups")
+    options, start = parser.parse_args(), time.perf_counter()
+    matrices: int = options.matrices
     print(machine(), flush=True)
     rows, failed = [("truth", "matrices", "calls", "decided", "wrong", "false drop", "fixed n finds", "claim")], False
-    for how, (what, rates) in itertools.product(("independent", "correlated", "clusters"), RATES.items()):
-        if how != "clusters" or what in CLUSTERED:
-            outcomes = list(simulate(rates, how, matrices // 10 if how == "clusters" else matrices))
-            row, holds = describe(rates, outcomes, clustered=how == "clusters")
-            rows.append((f"{what}, {how}", f"{len(outcomes):,}", *row))
-            failed |= not holds
-            print(*rows[-1], flush=True)
+    for how, groups, (what, rates) in itertools.product(("independent", "correlated"), (None, *GROUPS), RATES.items()):
+        if groups is None and options.groups:
+            continue
+        if groups and (how == "correlated" or what not in GROUPED):
+            continue
+        count = matrices // 4 if groups == max(GROUPS) else matrices
+        outcomes = list(simulate(rates, how, groups, count))
+        row, holds = describe(rates, outcomes, clustered=groups is not None)
+        rows.append((f"{what}, {f'{groups:,} groups' if groups else how}", f"{count:,}", *row))
+        failed |= not holds
+        print(*rows[-1], flush=True)
     print()
     table(rows)
     print(f"\n{'FAIL' if failed else 'PASS'}; {matrices} matrices a row, {time.perf_counter() - start:.0f} s")
 
 
-def simulate(rates: Sequence[float], how: str, matrices: int) -> Iterator[Outcome]:
+def simulate(rates: Sequence[float], how: str, groups: int | None, matrices: int) -> Iterator[Outcome]:
+    """groups: of examples; None: the N examples are independent of each other."""
     rng = np.random.default_rng(SEED)
     for _ in range(matrices):
-        yield race(_clustered(rng, rates) if how == "clusters" else _right(rng, rates, how), rates, how == "clusters")
+        scores = _clustered(rng, rates, groups) if groups else _right(rng, rates, how)
+        yield race(scores, rates, clustered=groups is not None)
 
 
 def describe(rates: Sequence[float], outcomes: Sequence[Outcome], *, clustered: bool) -> tuple[tuple[str, ...], bool]:
@@ -102,7 +111,7 @@ def describe(rates: Sequence[float], outcomes: Sequence[Outcome], *, clustered: 
     return (f"{calls:.0%}", *shares, f"{claim}: {'PASS' if holds else 'FAIL'}"), bool(holds)
 
 
-def race(scores: Scores, rates: Sequence[float], clustered: bool) -> Outcome:
+def race(scores: Scores, rates: Sequence[float], *, clustered: bool) -> Outcome:
     """Go through one matrix as the command does."""
     remaining, asked = list(range(len(scores))), dict.fromkeys(range(len(scores)), 0)
     pairs, n, false_drop = list(itertools.combinations(range(len(scores)), 2)), 0, False
@@ -163,10 +172,10 @@ def _right(rng: np.random.Generator, rates: Sequence[float], how: str) -> Scores
     return (hard < np.asarray(rates)[:, None]).astype(np.float64)
 
 
-def _clustered(rng: np.random.Generator, rates: Sequence[float]) -> Scores:
-    weight = (1 - WITHIN) / WITHIN
-    of_group = [rng.beta(rate * weight, (1 - rate) * weight, size=N // PER_CLUSTER) for rate in rates]
-    return (rng.random((len(rates), N)) < np.repeat(of_group, PER_CLUSTER, axis=1)).astype(np.float64)
+def _clustered(rng: np.random.Generator, rates: Sequence[float], groups: int) -> Scores:
+    weight, n = (1 - WITHIN) / WITHIN, groups * PER_CLUSTER
+    of_group = [rng.beta(rate * weight, (1 - rate) * weight, size=groups) for rate in rates]
+    return (rng.random((len(rates), n)) < np.repeat(of_group, PER_CLUSTER, axis=1)).astype(np.float64)
 
 
 def _share(outcomes: Sequence[bool]) -> str:

@@ -1,6 +1,6 @@
 """Put together the advice for a situation, and show it on one page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from groundtune.advice.guides import Guide, Opinion, apply_guide
 from groundtune.advice.measured import Measured
 from groundtune.advice.recommendation import Recommendation, applying, recommend
 from groundtune.advice.situation import Situation
-from groundtune.display import Block, Displayed, Line, Table
+from groundtune.display import Block, Displayed, Line
 
 TITLES: Mapping[str, str] = {
     "prompt": "a good prompt first: nothing speaks for more yet",
@@ -96,15 +96,15 @@ class Advice(Displayed):
             blocks.append(Line("Something speaks for training, but not now:"))
             blocks += [Line(f"{reason.text}  ({reason.source})", indent=1) for reason in recommendation.against]
         known = [f"{name} = {_value(value)}" for name, value in self.situation.known().items()]
-        blocks += _titled("Your situation", [", ".join(known)] if known else ["nothing is known yet"])
+        known = [", ".join(known)] if known else ["nothing is known yet"]
+        blocks += _titled("Your situation", [*known, *(f"seen here: {each}" for each in self.seen)])
         blocks += _titled("Steps", _numbered(recommendation.steps))
         blocks += _titled("It would change with an answer that is still open", _flip_lines(recommendation, known=False))
         blocks += _titled("It would change if an answer were different", _flip_lines(recommendation, known=True))
         if not recommendation.flips:
             blocks += [Line(""), Line("No single other answer would change it.")]
-        blocks += [Line(""), Line("What the guides say of your situation", "strong"), self._guides()]
+        blocks += [Line(""), Line("What the guides say of your situation", "strong"), *self._guides()]
         blocks += [Line(self._agreement(), indent=1)]
-        blocks += [Line(f"{each.guide}: {remark}", indent=1) for each in self.opinions for remark in each.remarks]
         if self.measured:
             blocks += _titled("What was measured here", self._measured(self.measured))
         blocks += _titled("Where they contradict each other", (f"{e['text']} {e['side']}" for e in self.conflicts))
@@ -128,18 +128,13 @@ class Advice(Displayed):
         parts += [f"{says}: {', '.join(names)}" for says, names in others.items()]
         return f"For a reason, not by default, say {'; '.join(parts)}."
 
-    def _guides(self) -> Table:
-        rows = [
-            (
-                each.guide,
-                f"{each.says} (by default)" if each.by_default and each.says != "undecided" else each.says,
-                each.because,
-                each.place or None,
-                f"{each.title} ({each.source})" if each.source else each.title,
-            )
-            for each in self.opinions
-        ]
-        return Table(("guide", "says", "because", "place in the guide", "title"), rows)
+    def _guides(self) -> Iterator[Line]:
+        for each in self.opinions:
+            default = " by default" if each.by_default and each.says != "undecided" else ""
+            place = f" ({each.place})" if each.place else ""
+            yield Line(f"{each.guide} says {each.says}{default}: {each.because}{place}", indent=1)
+            yield Line(f"{each.title} ({each.source})" if each.source else each.title, "dim", indent=2)
+            yield from (Line(f"also: {remark}", indent=2) for remark in each.remarks)
 
 
 def advise(

@@ -75,7 +75,7 @@ def run(
     if json:
         output.print_json(result.summary())
     else:
-        output.print_line(str(result))
+        output.show_blocks(result.view(), whole=True)
     if result.next:
         output.next_step(result.next[0])
 

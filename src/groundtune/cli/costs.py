@@ -32,7 +32,7 @@ def run(
     if json:
         output.print_json(report.summary())
     else:
-        output.print_line(str(report))
+        output.show_blocks(report.view(), whole=True)
     if report.run is None:
         output.next_step("groundtune compare", "measures tokens, seconds and quality, which the costs then use")
 

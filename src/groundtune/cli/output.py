@@ -5,11 +5,12 @@ import dataclasses
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -107,20 +108,36 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, droppab
         cells = [row[at] for row in rows if row[at] is not None]
         number = bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
         width = widths[at] if fits else None
-        table.add_column(columns[at], justify="right" if number else "left", overflow="fold", width=width)
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(columns[at], justify=justify, overflow="fold", width=width, no_wrap=at == 0)
     for row in texts:
         table.add_row(*(row[at] for at in kept))
     console.print(table)
     return [head for at, head in enumerate(columns) if at not in kept]
 
 
-def show_blocks(blocks: Iterable[Block]) -> None:
-    """Print lines and tables of a result; columns of a table after the second are dropped where they do not fit."""
+def show_blocks(blocks: Iterable[Block], *, whole: bool = False) -> None:
+    """Print lines and tables of a result; columns of a table after the second are dropped where they do not fit.
+
+    whole: no column is dropped; cells are folded.
+    """
     for block in blocks:
         if isinstance(block, Table):
-            show_table(block.columns, block.rows, droppable=block.columns[:1:-1])
+            show_table(block.columns, block.rows, droppable=() if whole else block.columns[:1:-1])
         else:
-            print_line(as_text([block]), style="bold" if isinstance(block, Line) and block.tone == "strong" else "")
+            style = "bold" if isinstance(block, Line) and block.tone == "strong" else ""
+            print_line("\n".join(map(_hanging, as_text([block]).split("\n"))), style=style)
+
+
+def _hanging(line: str) -> str:
+    """Break a line at the width of the terminal, its further lines indented below it."""
+    if not sys.stdout.isatty():
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    width = max(20, stdout_console().width)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
 
 
 def _total(widths: Sequence[int], kept: Sequence[int]) -> int:
