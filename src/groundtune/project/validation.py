@@ -244,7 +244,8 @@ def _patterns(root: Path, config: Config, rules: DocumentRules, sources: set[str
         yield CheckFinding(level, note.rule.place, note.message, note.hint)
     for rule in rules.unmatched:
         if rule.key == "documents.exclude":
-            yield CheckFinding("warning", rule.key, f'"{rule.pattern}" leaves out nothing', "fix it, or remove it")
+            if not rule.pattern.startswith("~$"):  # files of open editors, which come and go; `init` writes it
+                yield CheckFinding("warning", rule.key, f'"{rule.pattern}" leaves out nothing', "fix it, or remove it")
         elif not (rule.key == "documents.access" and _of_items(rule.pattern, config)):
             hint = _near(root, rule.pattern, sources)
             yield CheckFinding("problem", rule.key, f'"{rule.pattern}" matches no file', hint)
