@@ -117,7 +117,7 @@ def read_guide(text: str, *, origin: str) -> Guide:
         guide = Guide.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise UsageError(
-            f"{origin} is no guide: {_reason(error)}", hint="docs/configuration.md describes the format"
+            f"{origin} is no guide: {_reason(error)}", hint="docs/advise.md describes the format"
         ) from None
     parts: tuple[GuideItem | GuideRemark, ...] = (*guide.items, *guide.remarks)
     for part in parts:
