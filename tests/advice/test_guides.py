@@ -79,6 +79,8 @@ def test_a_broken_guide_is_refused_by_place(text: str, message: str) -> None:
         ({"weather": "fine"}, "weather: there is no such question"),
         ({"labelled_examples": -3}, "labelled_examples: -3 must be greater than or equal to 0"),
         ({"citations": "perhaps"}, "citations: 'perhaps' must be yes or no"),
+        ({"latency_seconds": float("inf")}, "latency_seconds: inf must be a finite number"),
+        ({"labelled_examples": 2.5}, "labelled_examples: 2.5 must be a valid integer"),
         ({"problem": ["money"]}, "problem: 'money' must be facts, behaviour, cost or speed"),
     ],
 )

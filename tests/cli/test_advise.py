@@ -55,6 +55,27 @@ def test_answers_of_a_file_become_advice(call: Call, empty: Path) -> None:
     assert advice["next"] == ["groundtune init", "groundtune costs"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'\xef\xbb\xbf{"requests_per_month": 1e6, "citations": true}',
+        b'{"requests_per_month": 1000000, "problem": null}',
+    ],
+)
+def test_files_as_other_programs_write_them_are_read(call: Call, empty: Path, content: bytes) -> None:
+    (empty / "answers.json").write_bytes(content)
+    code, out, err = call("advise", "--answers", "answers.json", "--json")
+    assert code == 0, err
+    assert json.loads(out)["situation"]["requests_per_month"] == 1_000_000
+
+
+@pytest.mark.parametrize("content", ['{"latency_seconds": Infinity}', '{"citations": true, "citations": false}', "[1]"])
+def test_a_file_that_cannot_be_meant_is_refused(call: Call, empty: Path, content: str) -> None:
+    (empty / "answers.json").write_text(content)
+    code, out, _ = call("advise", "--answers", "answers.json", "--json")
+    assert (code, json.loads(out)["error"]["kind"]) == (2, "usage")
+
+
 def test_an_empty_folder_and_no_answers_still_give_a_page(call: Call, empty: Path) -> None:
     code, out, _ = call("advise")
     assert code == 0

@@ -14,7 +14,7 @@ Changes = Literal["daily", "weekly", "monthly", "quarterly", "yearly", "never"]
 class Situation(BaseModel):
     """The answers to the questions of `groundtune advise`; None: not known, which decides nothing."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     problem: tuple[Problem, ...] | None = None
     """What is wrong today: missing or stale facts, wrong behaviour (style, format, jargon), cost, speed."""
@@ -85,12 +85,15 @@ _ALTERNATIVES: Mapping[str, tuple[Any, ...]] = {
 
 
 def _read(name: str, value: Any) -> Any:
-    """Return a value in the form of its question: a single problem is a list of one, `yes` and `no` are truths."""
+    """Return a value in the form of its question.
+
+    A single problem is a list of one, `yes` and `no` are truths, and a whole number may be written as 1e6.
+    """
     if name == "problem":
         return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
     if isinstance(value, str) and value.lower() in ("yes", "no"):
         return value.lower() == "yes"
-    return value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _message(problem: Any, values: Mapping[str, Any]) -> str:

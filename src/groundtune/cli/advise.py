@@ -2,7 +2,7 @@
 
 import json as json_text
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,7 +99,8 @@ def _stated(file: Path | None, given: list[str] | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            read = json_text.loads(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
+            text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+            read = json_text.loads(text, object_pairs_hook=_without_repetition)
         except OSError as error:
             raise MissingError(f"{output.printable(file)} cannot be read: {error.strerror}") from error
         except ValueError as error:
@@ -112,6 +113,14 @@ def _stated(file: Path | None, given: list[str] | None) -> dict[str, Any]:
         values[name] = _value(value)
     read_situation(values, origin="--answer")
     return values
+
+
+def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object. Raises ValueError for a key that stands in it twice."""
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice} stands in it twice")
+    return dict(pairs)
 
 
 def _value(text: str) -> Any:

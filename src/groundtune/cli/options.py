@@ -49,20 +49,27 @@ FilterTexts = Annotated[
 
 
 def key_values(
-    texts: Sequence[str] | None, *, option: str, example: str, form: str = "KEY=VALUE"
+    texts: Sequence[str] | None, *, option: str, example: str, form: str = "KEY=VALUE", once: bool = True
 ) -> Iterator[tuple[str, str]]:
-    """Yield key and value of each text. option: its name, and `form` its metavar, for the UsageError of a wrong one."""
+    """Yield key and value of each text. option: its name, and `form` its metavar, for the UsageError of a wrong one.
+
+    once: whether a key may be given once only.
+    """
+    keys: set[str] = set()
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise UsageError(f"{option} {text!r} is not {form}", hint=f"for example: {option} {example}")
+        if once and key in keys:
+            raise UsageError(f"{option} {key} is given twice", hint="give it once")
+        keys.add(key)
         yield key, value
 
 
 def filters(texts: Sequence[str] | None) -> dict[str, list[str]]:
     """Parse `["lang=en", "lang=de"]` into `{"lang": ["en", "de"]}`. Raises UsageError."""
     values: dict[str, list[str]] = {}
-    for key, value in key_values(texts, option="--filter", example="product=Wren"):
+    for key, value in key_values(texts, option="--filter", example="product=Wren", once=False):
         values.setdefault(key, []).append(value)
     return values
 

@@ -1,6 +1,7 @@
 """Put other requirements, volumes or prices in place of those of a run, to see what its verdict would be."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ from groundtune.workflows.runs import Run
 
 APPROACH, MODEL = "usd_per_1k.", "prices."
 """Beginnings of the keys of prices: of 1,000 requests of an approach, and of the tokens of a model."""
+MOST = 1e15
+"""Largest number that can be assumed; products of several stay finite."""
 TOKEN_PRICES = ("input_per_million", "cached_per_million", "output_per_million")
 
 
@@ -149,10 +152,14 @@ def _number(text: str) -> float:
         raise ValueError("must be a number, such as 250000 or 1e6") from None
     if not math.isfinite(number) or number < 0:
         raise ValueError("must be a number of 0 or more")
+    if number > MOST:
+        raise ValueError(f"must be at most {MOST:g}")
     return number
 
 
 def _count(text: str) -> int:
+    if re.fullmatch(r"\d{1,3}(\.\d{3})+", text):
+        raise ValueError(f"may mean two numbers: write {text.replace('.', '')} or {text.split('.')[0]}")
     number = _number(text)
     if number < 1 or number != int(number):
         raise ValueError("must be a whole number of 1 or more")
