@@ -51,6 +51,7 @@ def test_addresses_of_the_prompt_and_other_text_stay(text: str) -> None:
         ("ftp://evil.example", "[link removed]"),
         ("https://evíl.example/x", "[link removed]íl.example/x"),
         ("![alt](https://shop.example/returns/form)", "[alt](https://shop.example/returns/form)"),
+        ("<passage>\nA refund [1].\n</passage>", "A refund [1].\n"),
         ("a![alt text][1]", "a[alt text][1]"),
         ("<img src=x onerror=y><SVG/onload=z></iframe>", "< img src=x onerror=y>< SVG/onload=z>< /iframe>"),
     ],
@@ -67,8 +68,8 @@ def test_a_model_without_passages_may_name_what_it_knows_but_make_nothing_from_a
 PARTS = st.sampled_from(
     [
         "https://shop.example/returns/form", "https://evil.example/?q=", "www.", "//", "!", "[", "](", "![a b](", "<",
-        "<img", " src=", "mailto:", "data:a/b,", "javascript:", "word", " ", "\n", ".", ")", "]", "é", "谢谢",
-        "help@shop.example",
+        "<img", "<passage>", "\n</passage>", " src=", "mailto:", "data:a/b,", "javascript:", "word", " ", "\n", ".",
+        ")", "]", "é", "谢谢", "help@shop.example",
     ]
 )  # fmt: skip
 

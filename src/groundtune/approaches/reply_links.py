@@ -3,11 +3,13 @@
 Whoever plants an instruction in a document could have a page, a chat window or a reader carry text to their server.
 
 An address that is in none of the texts of the prompt is left out. Images, and HTML that loads something, become text,
-whatever their address: they are fetched without a click.
+whatever their address: they are fetched without a click. The delimiters of passages, which small models repeat, go too.
 """
 
 import re
 from collections.abc import Iterable
+
+from groundtune.common.foreign_text import PASSAGE
 
 REMOVED = "[link removed]"
 WARNING = "an address that is in no passage was left out of the answer"
@@ -19,6 +21,7 @@ _SIGNS = re.compile(
     rf"|(?<![\w.@-])www\.{_REST}+"
     rf"|(?<!\w)(?:javascript|vbscript|mailto|data:[\w.+-]+/[\w.+-]+)[:;,]{_REST}+)"
     r"|(?P<image>(?<!\w)!(?=\[)|!(?=\[[^\]\n]{0,200}\][(\[]))"
+    rf"|(?P<own></?{PASSAGE}>\n?)"
     r"|(?P<tag><(?=/?(?:img|image|svg|picture|source|video|audio|track|iframe|frame|object|embed|link|script|style|base"
     r"|meta|form|input|button)\b))",
     re.IGNORECASE,
@@ -67,7 +70,7 @@ class ReplyLinks:
     def _shown(self, match: re.Match[str]) -> str:
         if match["tag"]:
             return "< "
-        if match["image"]:
+        if match["image"] or match["own"]:
             return ""
         address = match[0].rstrip(".,;:?*_~")
         return match[0] if self._may_name(address) else REMOVED + match[0][len(address) :]
