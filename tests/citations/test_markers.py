@@ -27,7 +27,8 @@ FORMS = {
     "(Source 1, Source 2)": [1, 2], "(see passage 1)": [1], "(1)": [1], "(1, 2)": [1, 2], "[1](#1)": [1],
     "[1](#passage-1)": [1], "[[1]](#cite-1)": [1], "[1](a.md)": [1], "¹": [1], "¹²": [1, 2], "¹,²": [1, 2],
     "① ": [1], "[^1^]": [1], "^[1]^": [1], "[¹]": [1], "[S1]": [1], "[P2]": [2], "{1}": [1],
-    "<1>": [1], "「1」": [1], "《1》": [1],
+    "<1>": [1], "「1」": [1], "《1》": [1], "{{1}}": [1], "<sub>[1]</sub>": [1], "(sources: [1], [2])": [1, 2],
+    "(source [1])": [1], "(Quelle: [2])": [2],
 }  # fmt: skip
 
 
@@ -129,7 +130,8 @@ def test_other_names_are_text(form: str) -> None:
 WRAPPED = [
     f'<cite id="1">{DAYS}.</cite>', f"<cite id=1>{DAYS}.</cite>", f"<cite id='1'>{DAYS}.</cite>",
     f'<source id="1">{DAYS}.</source>', f'<CITE source="handbook.md">{DAYS}.</CITE>',
-    f'<cite doc="[1]">{DAYS}. </cite>', f'<cite id="passage 1">{DAYS}.</cite>',
+    f'<cite doc="[1]">{DAYS}. </cite>', f'<cite id="passage 1">{DAYS}.</cite>', f'<claim source="1">{DAYS}.</claim>',
+    f'<quote id="1">{DAYS}.</quote>', f"<span source-id='1'>{DAYS}.</span>",
 ]  # fmt: skip
 
 
@@ -149,6 +151,11 @@ def test_a_tag_around_a_sentence_waits_in_a_stream_for_its_end() -> None:
     whole = check_citations(text, NAMED)[0]
     assert released
     assert whole.startswith(released)
+
+
+@pytest.mark.parametrize("text", ["A tank holds 20 m<sup>2</sup>.", "The gas is CO<sub>2</sub>.", "x<sup>2</sup> + 1"])
+def test_raised_and_lowered_numbers_of_formulas_are_text(text: str) -> None:
+    assert find_markers(text, NAMED) == []
 
 
 @pytest.mark.parametrize("text", ['<cite id="x">They are sent.</cite>', '`<cite id="1">They are sent.</cite>`'])

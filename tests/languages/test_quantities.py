@@ -47,3 +47,17 @@ def test_a_raised_figure_behind_a_plain_number_is_a_note() -> None:
 @pytest.mark.parametrize("power", ["10^999999999", "0^-1"])
 def test_a_power_without_a_value_stays_a_text(power: str) -> None:
     assert [quantity.readings for quantity in quantities(f"{power} m")] == [{power}]
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "figure"),
+    [
+        ("english", "the fifth floor", "the 5th floor"), ("english", "on 3rd May 2024", "on May 3, 2024"),
+        ("french", "le cinquième étage", "le 5e étage"), ("spanish", "el quinto piso", "el 5.º piso"),
+        ("dutch", "de vijfde verdieping", "de 5e verdieping"), ("russian", "пятый этаж", "5-й этаж"),
+        ("swedish", "femte våningen", "5:e våningen"), ("turkish", "beşinci kat", "5'inci kat"),
+    ],
+)  # fmt: skip
+def test_an_ordinal_is_the_same_in_words_and_figures(language: str, words: str, figure: str) -> None:
+    (stated,), (claimed,) = quantities(words, language), quantities(figure, language)
+    assert supports(stated, claimed)

@@ -311,8 +311,7 @@ class ObjectFormat:
             return ParsedReply(text, unreadable=str(error))
         except ValueError:
             output = text
-        if isinstance(output, list) and len(output) == 1:
-            output = output[0]
+        output = self._unwrapped(output)
         says_nothing = self._says_nothing(text)
         if isinstance(output, dict) and not _empty(output):
             if says_nothing:
@@ -321,6 +320,16 @@ class ObjectFormat:
         if not text or _empty(output) or (says_nothing and isinstance(output, str)):
             return ParsedReply(text, abstained=True)
         return ParsedReply(text, text)
+
+    def _unwrapped(self, value: Any) -> Any:
+        """Return the object in a list of one, or under a single key that the schema does not know."""
+        if isinstance(value, list) and len(value) == 1:
+            return value[0]
+        if isinstance(value, dict) and len(value) == 1 and not self._accepts(value):
+            ((key, inner),) = value.items()
+            if key not in self.schema.get("properties", {}) and isinstance(inner, dict) and self._accepts(inner):
+                return inner
+        return value
 
     def _accepts(self, value: Any) -> bool:
         return not _empty(value) and schema_checker(self.schema)(value) is None

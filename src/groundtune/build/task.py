@@ -12,7 +12,7 @@ from groundtune.approaches.wordings import BUILT_IN, Wording, read_wording
 from groundtune.common.json_schema import schema_checker
 from groundtune.config import Config
 from groundtune.errors import MissingError, UsageError
-from groundtune.measure.correctness import load_languages
+from groundtune.languages.detection import prepare
 from groundtune.measure.metrics import score_answer
 from groundtune.measure.output_checks import make_checks
 from groundtune.measure.scoring import Scorer, label_scorer, object_scorer, text_scorer
@@ -129,10 +129,10 @@ def scorer(config: Config, output_format: OutputFormat, root: Path) -> Scorer:
         case ObjectFormat():
             return object_scorer(output_format.schema, language=config.language)
         case TextFormat():
-            load_languages()
+            prepare()
             return text_scorer(make_checks(config.checks, root, language=config.language), language=config.language)
         case _:
-            load_languages()
+            prepare()
             return partial(score_answer, language=config.language)
 
 

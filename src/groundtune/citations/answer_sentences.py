@@ -7,7 +7,7 @@ from functools import cache
 
 from groundtune.citations.markers import Marker, find_markers
 from groundtune.citations.quote_matching import find
-from groundtune.citations.statements import states_something
+from groundtune.citations.statements import states_something, without_head
 from groundtune.languages.reply_words import all_words
 from groundtune.languages.text import sentences, words
 from groundtune.types import Hit
@@ -127,7 +127,7 @@ def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: 
         first, bare_end = origin[a], origin[b - 1] + 1
         named = [marker.phrase for marker in sentence_markers if marker.phrase]
         own = (i for i in range(a, b) if not any(left <= origin[i] < right for left, right in named))
-        claim = " ".join("".join(clean[i] for i in own).split())
+        claim = without_head(" ".join("".join(clean[i] for i in own).split()))
         result.append(
             Sentence(
                 start=min([first, *(marker.start for marker in sentence_markers)]),

@@ -114,14 +114,16 @@ _LINK = r"\((?:#[^()\s]*|(?![a-z][a-z+.]*:)[^()\s#]+(?:#[^()\s]*)?)\)"
 _BRACKETED = (
     rf"(?:\[{_INNER}\](?:{_LINK})?|\[\s*{_INNERS}\s*\]|\([^()\[\]\n]{{0,20}}{_INNERS}\s*\)|\^?{_INNER}(?:\^|{_LINK})?)"
 )
-_TAGS = "sup|cite|ref|source|src|doc|document|citation|passage|footnote"
+_TAGS = "sup|sub|cite|ref|source|src|doc|document|citation|passage|footnote"
+_ATTRIBUTES = "source|sources|src|ref|refs|cite|cites|citation|citations|passage|passages|doc|docs|document|documents"
+"""Attributes that name a passage in a tag of any name."""
 _FORMS = {
     "bold": rf"\*\*{_BRACKETED}\*\*|\*{_BRACKETED}\*",
     "tagged": rf"<(?:{_TAGS})\b[^<>\n]{{0,40}}>[^<>\n]{{1,160}}</(?:{_TAGS})>",
     "attribute": rf"<(?:{_TAGS})\s+[a-z]+\s*=\s*[\"']?\d{{1,5}}[\"']?\s*/>",
     "command": r"\\(?:cite[pt]?|footnote|ref)\{[^{}\n]{1,160}\}",
     "square": rf"\\\[[^\[\]\n]{{1,160}}\\\]|{_BRACKETED}",
-    "bare": r"[({<「《]\s*\d{1,2}(?:\s*[,;]\s*\d{1,2})*\s*[)}>」》]",
+    "bare": r"(?:\{\{|[({<「《])\s*\d{1,2}(?:\s*[,;]\s*\d{1,2})*\s*(?:\}\}|[)}>」》])",
     "labelled": r"\([^()\[\]\n]{1,160}\)",
     "caret": r"\$?\^(?:\{\d{1,2}(?:\s*,\s*\d{1,2})*\}|\d{1,2})(?:\$|\^)?(?!\w)",
     "raised": rf"[{_RAISED}]+(?:[,˒‚ ]{{1,2}}[{_RAISED}]+)*",
@@ -138,13 +140,17 @@ _CONTENT = re.compile(
 )
 """The content of brackets, tags and braces."""
 
+_NAMING = rf"(?:{_TAGS}|quote|q|claim|statement)\s+[a-z_-]+|[a-z]{{1,12}}\s+(?:{_ATTRIBUTES})(?:[_-]?ids?)?"
+"""A tag with the attribute that names its passage."""
 _WRAPPED = re.compile(
-    rf"<(?P<tag>{_TAGS})\s+[a-z_-]+\s*=\s*(?P<id>\"[^\"<>\n]*\"|'[^'<>\n]*'|[^\s<>\"']+)\s*>"
+    rf"<(?=(?P<tag>[a-z]+))(?:{_NAMING})\s*=\s*(?P<id>\"[^\"<>\n]*\"|'[^'<>\n]*'|[^\s<>\"']+)\s*>"
     r"(?P<words>(?=[^<]*[^\W\d_]{2})[^<>]{1,2000})</(?P=tag)\s*>",
     re.IGNORECASE,
 )
 _OPENED = re.compile(
-    rf"<(?:(?:{_TAGS})\s[^<>/]*(?:>[^<>]{{0,2000}}(?:</?[a-z]{{0,8}}\s*)?)?|[a-z]{{0,8}})\Z", re.IGNORECASE
+    rf"<(?:(?:(?:{_TAGS})\s[^<>/]*|(?:{_NAMING})\s*=[^<>]*)(?:>[^<>]{{0,2000}}(?:</?[a-z]{{0,12}}\s*)?)?"
+    r"|[a-z]{0,12}(?:\s+[a-z_-]{0,20})?)\Z",
+    re.IGNORECASE,
 )
 """A tag with an attribute that is open at the end of the text, or begins there."""
 _BRACKET = re.compile(r"[\[(【［<]")
@@ -168,7 +174,8 @@ class _Contents:
     """One or several of them."""
     named: re.Pattern[str]
     """The same, with a word for a source before the first."""
-    pointer: re.Pattern[str]
+    lead: re.Pattern[str]
+    """What may stand before brackets in parentheses: (see [1]), (sources: [1], [2])."""
     source: re.Pattern[str]
 
 
@@ -186,7 +193,7 @@ def _contents() -> _Contents:
         re.compile(rf"{source}{{0,2}}{item}(?:{_TITLE}\Z)?"),
         re.compile(rf"\s*{pointer}{source}{{0,2}}{initial}{one}(?:{more}|{_TITLE})\s*"),
         re.compile(rf"\s*{pointer}{source}{{1,2}}{one}(?:{more}|{_TITLE})\s*"),
-        re.compile(rf"\s*{pointer}"),
+        re.compile(rf"\s*{pointer}(?:(?:{sources})\s*[.:=]?\s*)?"),
         re.compile(source),
     )
 
@@ -226,7 +233,7 @@ def _read_brackets(form: str) -> list[int]:
     """Return the numbers in all brackets of a form; none if anything else stands in one of them or before them."""
     contents = ["".join(filter(None, groups)) for groups in _CONTENT.findall(form)]
     before = form[1 : form.index("[")] if form.startswith("(") else ""
-    if not _contents().pointer.fullmatch(before):
+    if not _contents().lead.fullmatch(before):
         return []
     numbers = [_read(content, _contents().numbers) for content in contents]
     return [number for each in numbers for number in each] if all(numbers) else []
@@ -382,12 +389,19 @@ def _circled_allowed(text: str, start: int, end: int) -> bool:
     return bool(line.strip()) and closes
 
 
+def _tag_allowed(text: str, start: int, end: int) -> bool:
+    """Whether a tag is a marker: a raised number like `¹`, a lowered one only in brackets (CO<sub>2</sub>)."""
+    if text.startswith("<sub", start):
+        return "[" in text[start:end]
+    return not text.startswith("<sup", start) or _raised_allowed(text, start, end)
+
+
 def _allowed(text: str, start: int, end: int) -> bool:
     return True
 
 
 _ALLOWED = {
-    "bold": _allowed, "tagged": _allowed, "attribute": _allowed, "command": _allowed, "labelled": _allowed,
+    "bold": _allowed, "tagged": _tag_allowed, "attribute": _allowed, "command": _allowed, "labelled": _allowed,
     "line": _allowed, "square": _square_allowed, "bare": _bare_allowed, "caret": _raised_allowed,
     "raised": _raised_allowed, "circled": _circled_allowed,
 }  # fmt: skip

@@ -15,6 +15,7 @@ _HEADING = re.compile(r"\s*#{1,6}\s")
 _BOLD = re.compile(r"\s*(?:[-*+•]\s+|\d{1,3}[.)]\s+)?(?:\*\*[^*]+\*\*|__[^_]+__)\s*")
 _CLOSED = re.compile(r"[.!…。！।؟?][\s*_\"'”’»]*$")
 _QUESTION = re.compile(r"(?:[?？؟\u037e]|[\u0370-\u03ff]\s*;)[\s*_\"'”’»)）]*$")
+_HEAD = re.compile(r"([^:：\n]{1,40})[:：][\s*_]*(?=[^\s*_])")
 _LEAD_IN = re.compile(r"[:：][\s*_]*$")
 _SIGNS = re.compile(r"[^\w'’\s]+|_")
 
@@ -33,6 +34,12 @@ def leads_in(sentence: str) -> bool:
     """Whether a sentence only introduces what follows, such as "The rules are:"."""
     short = len(sentence.split()) <= LEAD_IN_WORDS and not re.search(r"\d", sentence)
     return bool(_LEAD_IN.search(sentence)) and short
+
+
+def without_head(sentence: str) -> str:
+    """Return the sentence without the words that only announce an answer: "Final answer: …"."""
+    head = _HEAD.match(sentence)
+    return sentence[head.end() :] if head and _plain(head[1]) in _phrases("heads") else sentence
 
 
 def is_heading(line: str) -> bool:

@@ -19,6 +19,8 @@ _FENCED = re.compile(
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
 _PYTHON_NAME = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\b(True|False|None)\b""", re.DOTALL)
 """A constant as Python writes it, or a string, in which it is text."""
+_CURLY_QUOTES = str.maketrans("“”„", '"""')
+"""Quotes around keys and texts that a model or an editor has made typographic."""
 _JSON_NAMES = {"True": "true", "False": "false", "None": "null"}
 _OPENS_OBJECT = re.compile(r"""\{\s*["']""")
 REFERENCES = 10
@@ -121,6 +123,8 @@ def _parse_loose(text: str, *, json5_too: bool = True) -> Any:
     import json5
 
     text = _PYTHON_NAME.sub(lambda match: _JSON_NAMES.get(match[1], match[0]), text)
+    if '"' not in text:
+        text = text.translate(_CURLY_QUOTES)
     try:
         return json5.loads(text, allow_duplicate_keys=False, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):

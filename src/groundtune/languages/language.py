@@ -41,8 +41,8 @@ KEPT = STRICT - {"only", "must"}
 
 CONCORD = "concord"
 """Mark of negations that add nothing to another one in their clause: Spanish no … nunca."""
-SIGNALS = ("doubt", "former", "condition", "order")
-"""How words say that a statement is meant: unsure, no longer true, under a condition, as a sequence."""
+SIGNALS = ("doubt", "former", "current", "condition", "order")
+"""How words say that a statement is meant: unsure, no longer true, true now, under a condition, as a sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,8 @@ class Numerals:
     links: frozenset[str]
     """Words between a number and what it counts, such as Romanian "de"."""
     ordinal: Lexicon
+    ordinal_endings: tuple[str, ...]
+    """What makes an ordinal of a figure, the longest first: 5th."""
     other: Lexicon
     """Fractions, dozens, "twice"; the value is a decimal number."""
     articles: frozenset[str]
@@ -155,6 +157,7 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
             teens=forms(numerals.get("teens", ())),
             links=forms(numerals.get("links", ())),
             ordinal=lexicon(numerals["ordinal"]),
+            ordinal_endings=tuple(sorted(numerals.get("ordinal_endings", ()), key=len, reverse=True)),
             other=lexicon(numerals.get("other", {})),
             articles=forms(numerals.get("articles", ())),
         ),

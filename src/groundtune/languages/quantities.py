@@ -154,8 +154,9 @@ def _numbers(text: str, language: Language) -> list[Quantity]:
         end = match.end()
         if (grouped := match["grouped"]) and not _is_grouped(grouped, language):
             end = match.start() + next(i for i, char in enumerate(grouped) if not char.isdecimal())
-        found.append(_signed(text, Quantity(match.start(), end, figure_readings(text[match.start() : end], language))))
-        position = end
+        readings = figure_readings(text[match.start() : end], language)
+        position = end + _ordinal_ending(text, match.start(), end, language)
+        found.append(_signed(text, Quantity(match.start(), position, readings)))
     tokens = tokenize(text, language.writing)
     found = [_multiplied(text, number, tokens, language) for number in found]
     for numeral in numerals(text, tokens, language):
@@ -164,6 +165,17 @@ def _numbers(text: str, language: Language) -> list[Quantity]:
             unit = unit_within(tokens[numeral.last], language)
             found.append(Quantity(start, end, frozenset({numeral.value}), unit, article=numeral.article))
     return sorted(found, key=lambda number: number.start)
+
+
+def _ordinal_ending(text: str, start: int, end: int, language: Language) -> int:
+    """Return the length of the ending that makes an ordinal of a whole figure: 5th, 5e, 5-й."""
+    if not text[start:end].isdecimal():
+        return 0
+    behind = text[end : end + 12].replace("’", "'")
+    found = (
+        e for e in language.numerals.ordinal_endings if behind.startswith(e) and not behind[len(e) :][:1].isalpha()
+    )
+    return len(next(found, ""))
 
 
 def _power(text: str, match: "regex.Match[str]", before: list[Quantity]) -> Quantity:

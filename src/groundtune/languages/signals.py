@@ -1,4 +1,4 @@
-"""Find the words that say how a statement is meant: unsure, no longer true, under a condition, in an order."""
+"""Find the words that say how a statement is meant: unsure, no longer true, true now, conditional, ordered."""
 
 from functools import lru_cache
 

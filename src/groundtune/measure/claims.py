@@ -38,6 +38,8 @@ _GENERAL = frozenset({
     "forbidden", "may", "should", "must", "all", "some", "only",
 })  # fmt: skip
 """Senses whose words are compared by what they turn, not as words."""
+_JOINED = frozenset({"without", "least", "most"})
+"""Senses whose phrases may hold a joining word: all but, or more."""
 _BOUNDS = frozenset({"before", "after", "least", "most", "more", "less", "without", "only"})
 _BOUND_DISTANCE = 25
 """Most characters between a negation and the bound that it belongs to: not only, may not be returned after."""
@@ -138,9 +140,11 @@ def parts(text: str, language: str) -> tuple[Part, ...]:
 
 def _pieces(sentence: str, data: Language | None, language: str) -> Iterator[tuple[str, str]]:
     """Yield how each part is joined, and its text."""
-    spans = [(quantity.start, quantity.end) for quantity in quantities(sentence, language)]
+    spans = [
+        (quantity.start, quantity.end) for quantity in (*quantities(sentence, language), *amounts(sentence, language))
+    ]
     spans += [(match.start(), match.end()) for match in PHONE.finditer(sentence)]
-    spans += [(sense.start, sense.end) for sense in senses(sentence, language) if sense.name == "without"]  # all but
+    spans += [(sense.start, sense.end) for sense in senses(sentence, language) if sense.name in _JOINED]
     position, joined = 0, ""
     for start, end, kind in sorted(_cuts(sentence, data, spans)):
         if start < position:
@@ -219,17 +223,30 @@ def amounts(text: str, language: str) -> tuple[Quantity, ...]:
     for quantity in quantities(text, language):
         if quantity.article and quantity.unit is None:
             continue
-        if found and _continues(text, found[-1], quantity):
+        if found and _continues(text, found[-1], quantity, language):
             found[-1] = _sum(found[-1], quantity)
         else:
             found.append(quantity)
     return tuple(found)
 
 
-def _continues(text: str, before: Quantity, quantity: Quantity) -> bool:
-    """Whether an amount goes on in a smaller unit: 30 minutes of "1 hour 30 minutes"."""
-    same = before.unit == quantity.unit and quantity.unit in _IN_TWO_UNITS
-    return same and not (before.implied or quantity.article) and text[before.end : quantity.start] == " "
+def _continues(text: str, before: Quantity, quantity: Quantity, language: str) -> bool:
+    """Whether an amount goes on in a smaller unit: 30 minutes of "1 hour 30 minutes", "1 hour and 30 minutes"."""
+    if before.unit != quantity.unit or quantity.unit not in _IN_TWO_UNITS or before.implied or quantity.article:
+        return False
+    data = _data(language)
+    between = text[before.end : quantity.start]
+    joined = [data.joins.values(token) for token in tokenize(between, data.writing)] == [("and",)]
+    return between == " " or (joined and _size(before) > _size(quantity))
+
+
+def _size(quantity: Quantity) -> Fraction:
+    """Return how many of its base unit the unit of an amount is: 3,600 for an hour."""
+    reading, figure = (
+        next((value for value in values if isinstance(value, Fraction)), Fraction(0))
+        for values in (quantity.readings, quantity.figures)
+    )
+    return reading / figure if figure else Fraction(0)
 
 
 def _sum(first: Quantity, second: Quantity) -> Quantity:

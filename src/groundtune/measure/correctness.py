@@ -43,13 +43,11 @@ _UNSPACED_CLAUSE = regex.compile(r"[，。、；！？,.;!?\s]")
 _DENIED_WORDS = 5
 """Most words between a negation and a value that it denies."""
 _ROW = regex.compile(r"[^:;()\n]{1,60}: [^;\n]*; [^:;()\n]{1,60}(?:\([^()\n]*\))?: ")
+_CELL = regex.compile(r"([^:;\n]{1,60}): ([^;\n]*)")
+_YEARS = range(1900, 2101)
+_DATES = frozenset({"date", "weekday", "clock"})
 _PARENTHESIS = regex.compile(r"\s*\([^()]*\)")
 """What a gold answer adds in parentheses, an answer may leave out."""
-
-
-def load_languages() -> None:
-    """Load the language data, which takes seconds, so that no answer waits for it while it is timed."""
-    detect("load", "english")
 
 
 def is_correct(answer: str, gold: str, *, question: str = "", language: str = "english") -> bool:
@@ -59,7 +57,9 @@ def is_correct(answer: str, gold: str, *, question: str = "", language: str = "e
     """
     if not plain_text(answer).strip() or not gold.strip():
         return False
-    if " ".join(answer.casefold().split()) == " ".join(gold.casefold().split()):
+    if _same_text(answer, gold) or (
+        len(gold.split()) > 2 and any(_same_text(v, gold) for _, v in _CELL.findall(answer))
+    ):
         return True
     gold = _PARENTHESIS.sub("", gold).strip() or gold
     spoken = detect(f"{question} {answer}", language)
@@ -69,6 +69,10 @@ def is_correct(answer: str, gold: str, *, question: str = "", language: str = "e
     if items := gold_items(gold, spoken):
         return _lists(answer, items, gold, question, spoken)
     return _gives(answer, _affirmed(gold, spoken), question, spoken)
+
+
+def _same_text(first: str, second: str) -> bool:
+    return first.casefold().split() == second.casefold().split()
 
 
 def states_fact(text: str, fact: str, language: str) -> bool:
@@ -242,9 +246,52 @@ def _stands(
     meant = [claim for claim in holders if _is_meant(claim, gold, question, language)]
     if not meant or _is_opposed(meant[0].text, gold.text, question, language):
         return False
+    if _is_superseded(every, gold, question, language):
+        return False
     if all(_has_rival(every, claim, gold, question, language) for claim in meant):
         return False
-    return _ROW.search(answer) is not None or not _is_outbid(every, meant, gold, question, language)
+    if _ROW.search(answer):
+        return not _is_in_other_cell(answer, gold, question, language)
+    return not _is_outbid(every, meant, gold, question, language)
+
+
+def _is_superseded(every: Sequence[Claim], gold: Gold, question: str, language: str) -> bool:
+    """Whether the gold name held until a year, and another part says who it is now: "Anna until 2020, now Jon"."""
+    if not gold.name or "former" in signals(question, language) or _has_year(question, language):
+        return False
+    texts = [part.text for claim in every for part in claim.parts]
+    holders = [text for text in texts if states(text, gold, question, language)]
+    return all(_has_year(text, language) for text in holders) and any(
+        "current" in signals(text, language) and _has_value(text, gold, question, language)
+        for text in texts
+        if text not in holders
+    )
+
+
+def _has_year(text: str, language: str) -> bool:
+    """Whether a text has a date, or a number that can be a year."""
+    return any(map(_may_be_date, amounts(text, language)))
+
+
+def _may_be_date(amount: Quantity) -> bool:
+    year = amount.unit is None and any(reading in _YEARS for reading in amount.readings)
+    return year or amount.unit in _DATES
+
+
+def _is_in_other_cell(row: str, gold: Gold, question: str, language: str) -> bool:
+    """Whether the question names a cell of a row by its whole label, and the gold answer is in another cell.
+
+    A cell counts if it has a value of the kind of the gold one that the question does not give.
+    """
+    asked = set(words(question, language).stems)
+    named: dict[str, int] = {}
+    for label, value in _CELL.findall(row):
+        stems = set(words(label, language).stems)
+        if stems and stems <= asked and _has_value(value, gold, question, language):
+            named[f"{label}: {value}"] = len(stems)
+    most = max(named.values(), default=0)
+    meant = [cell for cell, count in named.items() if count == most]
+    return bool(meant) and not any(states(cell, gold, question, language) for cell in meant)
 
 
 def _is_meant(claim: Claim, gold: Gold, question: str, language: str) -> bool:
@@ -369,7 +416,10 @@ def _has_value(text: str, gold: Gold, question: str, language: str, *, first: bo
     """
     if gold.amounts:
         kinds = {amount.unit for amount in gold.amounts}
-        return any(_comparable(amount, kinds, question, language) for amount in amounts(text, language))
+        found = amounts(text, language)
+        if not any(_may_be_date(amount) for amount in gold.amounts):
+            found = tuple(amount for amount in found if amount.unit not in _DATES)
+        return any(_comparable(amount, kinds, question, language) for amount in found)
     if gold.codes:
         return any(char.isdigit() for char in text) and any(c.isdigit() for code in gold.codes for c in code)
     content, asked = words(text, language), set(words(question, language).stems)

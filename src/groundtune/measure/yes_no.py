@@ -9,11 +9,12 @@ import regex
 from groundtune.languages.language import Language, load
 from groundtune.languages.senses import senses
 from groundtune.languages.tokens import tokenize
-from groundtune.measure.claims import Claim, claims, plain_text, turns, words
+from groundtune.measure.claims import Claim, claims, negations, plain_text, turns, words
 
 Stance = Literal["yes", "no", "both"]
 _AKIN = 5
 """Letters that the stems of words of one family have in common."""
+_DENIAL_WORDS = 4
 _ENDS = regex.compile(r"\s*(?:[.,;:!?()–—-]|$)")
 
 
@@ -66,11 +67,27 @@ def implied(text: str, question: str, language: str) -> Stance | None:
 
     related = [claim for claim in every if overlap(claim)]
     if not related:
-        return (
-            _stance(every[0].text, question, language) if every and not words(every[0].text, language).stems else None
-        )
+        first = every[0].text if every else ""
+        alone = bool(first) and (not words(first, language).stems or _only_denies(first, language))
+        return _stance(first, question, language) if alone else None
     best = max(related, key=lambda claim: (overlap(claim), -claim.sentence))
-    return _stance(" ".join(c.text for c in related if c.sentence == best.sentence), question, language)
+    about = [claim for claim in related if claim.sentence == best.sentence]
+    if any(_is_exempted(about[0], claim, language) for claim in about[1:]):
+        return "both"
+    return _stance(" ".join(claim.text for claim in about), question, language)
+
+
+def _is_exempted(first: Claim, claim: Claim, language: str) -> bool:
+    """Whether the first claim denies for some what this one says of all others: "not X, but all other …"."""
+    everything = any(sense.name == "all" for sense in senses(claim.text, language))
+    contrast = claim.parts[0].joined == "but" and everything
+    return contrast and negations(first.text, language) > 0 == negations(claim.text, language)
+
+
+def _only_denies(text: str, language: str) -> bool:
+    """Whether the text is a few words that end in a negation: "Unfortunately not", "I am afraid not"."""
+    found = senses(text, language)
+    return bool(found) and found[-1].name == "not" and found[-1].end == len(text) and len(text.split()) <= _DENIAL_WORDS
 
 
 def _is_akin(first: str, second: str) -> bool:

@@ -268,9 +268,14 @@ def _ends_thought(before: str, after: str) -> bool:
 
 def _without(text: str, endings: Sequence[str]) -> str:
     """Return the text without these marks at its end."""
-    while ending := next((mark for mark in endings if text.rstrip().endswith(mark)), None):
+    while ending := next((mark for mark in endings if _ends_in(text.rstrip(), mark)), None):
         text = text.rstrip()[: -len(ending)]
     return text
+
+
+def _ends_in(text: str, mark: str) -> bool:
+    """Whether a text ends in a mark. A closing tag that the text has opened is no mark: <s>old</s>."""
+    return text.endswith(mark) and not (mark.startswith("</") and mark.replace("/", "") in text)
 
 
 def _is_json(text: str) -> bool:
