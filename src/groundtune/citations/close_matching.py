@@ -268,7 +268,7 @@ def _turns_round(claim: Reading, stated: _Stated, same: Mapping[str, str], langu
     about = [
         sense
         for sense in there
-        if 2 * len(sense.near & words) >= len(sense.near)
+        if 2 * len(sense.near & words) > len(sense.near)
         and ((sense.name != "without" and not sense.joined) or sense.following in words or of_all)
     ]
     for name in STRICT:
