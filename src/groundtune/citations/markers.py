@@ -63,7 +63,7 @@ def find_markers(text: str, hits: Sequence[Hit]) -> list[Marker]:
     """Return the markers of a text in order. hits: the passages of the prompt, in its order."""
     if not _MAY_HOLD.search(text) and not (_BRACKET.search(text) and hits):
         return []
-    folded = "".join(map(_folded, text))
+    folded = text.lower() if text.isascii() else "".join(map(_folded, text))
     code = [match.span() for match in _CODE.finditer(text)]
     markers: list[Marker] = []
     position = 0

@@ -54,18 +54,28 @@ def _find(sentence: str, text: str, language: str) -> Span | None:
     if not any(c.isalnum() for c in needle):
         return None
     hay, origin = _folded(text)
-    first = f"(?:{re.escape(needle[0].lower())}|{re.escape(needle[0].upper())})"
-    for match in re.finditer(first + re.escape(needle[1:]), hay):
-        end = origin[match.end() - 1] + 1
-        if has_unspaced(match.group()) and is_part(text, origin[match.start()], end):
+    for first, last in _places(needle, hay):
+        start, end = origin[first], origin[last - 1] + 1
+        if has_unspaced(hay[first:last]) and is_part(text, start, end):
             continue
-        if _whole(hay, match.start(), match.end()) and not _is_denied(text, origin[match.start()], end, language):
+        if _whole(hay, first, last) and not _is_denied(text, start, end, language):
             while end < len(text) and unicodedata.combining(text[end]):
                 end += 1
             if sentence.rstrip(" \t\n\"'”’»")[-1:] in _STOPS and text[end : end + 1] in _STOPS:
                 end += 1
-            return origin[match.start()], end
+            return start, end
     return None
+
+
+def _places(needle: str, hay: str) -> list[Span]:
+    """Return where the words stand, whatever the case of their first letter; compiling a pattern for each is slow."""
+    found = []
+    for form in {needle[0].lower() + needle[1:], needle[0].upper() + needle[1:]}:
+        start = hay.find(form)
+        while start >= 0:
+            found.append((start, start + len(form)))
+            start = hay.find(form, start + 1)
+    return sorted(found)
 
 
 def _is_denied(text: str, start: int, end: int, language: str) -> bool:

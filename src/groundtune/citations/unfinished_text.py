@@ -24,6 +24,7 @@ from groundtune.citations.checking import (
 from groundtune.citations.markers import Marker, closed_part, find_markers, unwrapped
 from groundtune.citations.quote_matching import may_continue
 from groundtune.citations.statements import leads_in
+from groundtune.languages.segmentation import has_unspaced
 from groundtune.languages.text import words
 from groundtune.protocols import SupportChecker
 from groundtune.types import Citation, Hit
@@ -31,6 +32,7 @@ from groundtune.types import Citation, Hit
 _NEXT_WORDS = 3
 """Words that must follow a sentence before its end is certain."""
 _NEXT_WORD = re.compile(r"[^\W\d_]{2,}(?=\s)")
+_MAY_END = re.compile(r"[^\w\s,'’-]")
 _PLAIN_SIGNS = frozenset("0123456789.,;:!?%€$£&/+°-")
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
 _ITEM = re.compile(r"^[ivxlcdm]+[.)]\s|\d[.!?]+[^\W\d_]", re.IGNORECASE)
@@ -74,6 +76,8 @@ class UnfinishedText:
         self._text = unwrapped(closed_part(self._reply), self._hits)
         if not any(char.isspace() for char in piece):
             return "", ()  # the last word may go on
+        if not _may_settle(self._text[self._next :]):
+            return "", ()
         self._settle()
         final = self._final()
         if final is None or len(final[0]) <= self._released:
@@ -112,6 +116,14 @@ class UnfinishedText:
         if whole and text != rendered(self._text, 0, kept[-1].sentence.end, kept):
             return None
         return text, numbered_citations(kept)
+
+
+def _may_settle(text: str) -> bool:
+    """Whether a sentence may have settled in the text behind the settled ones: a quick look, never False if one has."""
+    if "\n" in text or has_unspaced(text):
+        return True
+    sign = _MAY_END.search(text)
+    return sign is not None and len(list(islice(_NEXT_WORD.finditer(text, sign.end()), _NEXT_WORDS))) == _NEXT_WORDS
 
 
 def _settled_count(text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit]) -> int:
