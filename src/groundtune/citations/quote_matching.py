@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from groundtune.languages.detection import detect
@@ -21,6 +22,8 @@ _MARKUP = re.compile(r"\*+|`+|(?<!\w)_+|_+(?!\w)")
 _CLAUSE = re.compile(r"[.!?,;:)\"”\]]+(?=\s|\[|$)|[。，；：！？]|\n")
 """Ends of clauses; what stands in its clause before or behind a quote must not deny it."""
 _AMOUNT_END = re.compile(r"\d ?[^\W\d_]{1,3}$")
+_CHANGED = re.compile(r"`|\s\s|[^\S ]")
+"""What `_folded` changes in ASCII."""
 _PER = re.compile(r"/[^\W\d_]")
 """A unit goes on behind a stroke: 50 km is not 50 km/h."""
 _MINUS = re.compile(r"(?:^|[^\d\s]\s|[(\[])-$")
@@ -113,8 +116,10 @@ def _joined(left: str, right: str) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _folded(text: str) -> tuple[str, tuple[int, ...]]:
+def _folded(text: str) -> tuple[str, Sequence[int]]:
     """Return the text with plain quotes, dashes, spaces and decomposed accents, and each character's position."""
+    if text.isascii() and not _CHANGED.search(text):  # most texts; much faster
+        return text, range(len(text))
     out: list[str] = []
     origin: list[int] = []
     for index, char in enumerate(text):

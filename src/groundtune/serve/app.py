@@ -67,6 +67,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
                 from groundtune.serve.mcp_transports import add_mcp
 
                 await stack.enter_async_context(add_mcp(app, serving, doors).session_manager.run())
+            await serving.live.warm()
             yield
 
     app = FastAPI(

@@ -5,11 +5,13 @@ New indexes, models and fitted values are noticed by the project's own session; 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from groundtune.build.models import prepare_for_many
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import GroundtuneError
 from groundtune.project import Project
@@ -58,6 +60,15 @@ class LiveProject:
         finally:
             opened.users -= 1
             await self._close_if_left(opened)
+
+    async def warm(self) -> None:
+        """Load a local embedder and the index before the first request needs them. `is_ready` tells what is missing."""
+        if self.project.config.embedder.kind not in LOCAL_EMBEDDERS:
+            return  # a server elsewhere may charge for it, or not answer
+        with contextlib.suppress(GroundtuneError):
+            async with self.lease() as project:
+                prepare_for_many(project.session.get_embedder())
+                await project.asearch("index", k=1)
 
     async def is_ready(self) -> bool:
         """Whether the project's choice can be asked. Why not is logged, once for each reason."""
