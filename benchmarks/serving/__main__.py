@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving latency [--passages 10000] [--seconds 60]
     python -m benchmarks.serving soak [--minutes 30]
-    python -m benchmarks.serving faults
+    python -m benchmarks.serving faults [--requests 20]
     python -m benchmarks.serving schema [--examples 200]
 
 The model is scripted: 200 ms, then 150 tokens that quote the first passage of the prompt. Client, model server and
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=60, help="latency: how long the server is measured")
+    parser.add_argument("--requests", type=int, default=20, help="faults: how many are sent for each")
     parser.add_argument("--folder", type=Path, help="where the project is kept; default: a temporary folder")
     options = parser.parse_args()
     print(f"serving {options.benchmark}; {machine()}", flush=True)

@@ -22,9 +22,8 @@ from benchmarks.serving.client import Outcome, open_client, send_all
 from benchmarks.serving.model_server import FAULTS
 from benchmarks.serving.place import Place, Running
 
-REQUESTS = 20
-RATE = 10.0
-BUDGET_SECONDS = 8.0
+RATE = 5.0
+BUDGET_SECONDS = 10.0
 """`[serve] seconds`."""
 SLACK_SECONDS = 2.0
 """What a reply may take beyond its budget: the machine is busy with the load itself."""
@@ -43,6 +42,8 @@ class Bench:
 
     place: Place
     model: Running
+    requests: int
+    """To send for each fault."""
 
     @property
     def folder(self) -> Path:
@@ -80,7 +81,7 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
         made = place.make_place(folder, passages=options.passages)
         rows: list[Row] = []
         with place.model() as model:
-            bench = Bench(made, model)
+            bench = Bench(made, model, options.requests)
             rows += _model_faults(bench)
             for fault in (_model_killed, _server_killed, _rebuild, _bad_project_file, _clock_jumps, _corrupt_cache):
                 rows.append(fault(bench))
@@ -222,7 +223,7 @@ def _load(
     reads_records: bool = True,
 ) -> Row:
     """Send requests, with something done after so many seconds, and feedback on every answer."""
-    due = [number / RATE for number in range(REQUESTS)]
+    due = [number / RATE for number in range(bench.requests)]
     if during:
         timer = threading.Timer(after, during)
         timer.start()
@@ -233,7 +234,9 @@ def _load(
     counts = Counter(
         _became(outcome, recorded, kept=outcome.fields.get("id") in kept, fed_back=fed_back) for outcome in outcomes
     )
-    return Row(fault, outcomes, counts, must_answer, may_lose)
+    row = Row(fault, outcomes, counts, must_answer, may_lose)
+    print(f"{fault}: {dict(counts)}, {row.cells()[-2]}", flush=True)
+    return row
 
 
 async def _ask(

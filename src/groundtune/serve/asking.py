@@ -18,9 +18,12 @@ from groundtune.serve.client import EventStream, event_line, unless_client_leave
 from groundtune.serve.errors import error_reply
 from groundtune.serve.models import resolved
 from groundtune.serve.parameters import Filters
+from groundtune.serve.reply_schemas import Found, described
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import base_url, groundtune_field, hit_fields, passage_url
 from groundtune.types import AnswerEvent, CitationChecked, Done, Message, Reset, Retrieved, TextDelta
+
+EVENTS = "The events `retrieved`, `text`, `citation`, `reset`, `done` and `error`."
 
 router = APIRouter(tags=["groundtune"])
 
@@ -28,7 +31,7 @@ router = APIRouter(tags=["groundtune"])
 class HistoryTurn(BaseModel):
     """A message before the question."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     role: Literal["user", "assistant"]
     content: str
@@ -37,7 +40,7 @@ class HistoryTurn(BaseModel):
 class Question(BaseModel):
     """A question with the conversation before it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     question: str
     model: str | None = None
@@ -49,7 +52,7 @@ class Question(BaseModel):
 class Search(BaseModel):
     """A text to search for."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     query: str
     k: Annotated[int, Field(ge=1, le=100)] | None = None
@@ -57,7 +60,9 @@ class Search(BaseModel):
     filters: Filters = {}
 
 
-@router.post("/api/ask", response_model=None)
+@router.post(
+    "/api/ask", response_model=None, status_code=200, response_class=Response, responses=described(events=EVENTS)
+)
 async def ask(body: Question, request: Request, serving: By, caller: From) -> Response:
     """Answer a question as a stream of events."""
     approach, base = await resolved(request, serving, body.model)
@@ -66,7 +71,7 @@ async def ask(body: Question, request: Request, serving: By, caller: From) -> Re
     return EventStream(_stream(events, base), seconds=serving.seconds)
 
 
-@router.post("/api/search")
+@router.post("/api/search", response_model=None, responses=described(Found))
 async def search(body: Search, request: Request, serving: By, caller: From) -> dict[str, Any]:
     """Return the passages that retrieval finds, best first."""
 

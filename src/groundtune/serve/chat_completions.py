@@ -32,6 +32,7 @@ from groundtune.serve.parameters import (
     Temperature,
     only,
 )
+from groundtune.serve.reply_schemas import ChatCompletion, described
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import cited_passages, groundtune_field, source_events
 from groundtune.serve.wire_stream import wire_stream
@@ -45,7 +46,7 @@ router = APIRouter(tags=["chat completions"])
 class StreamOptions(BaseModel):
     """Options of a stream."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     include_usage: bool = False
     include_obfuscation: Annotated[Any, only(False, why="streams carry nothing but the answer")] = None
@@ -54,7 +55,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """A request for an answer. What a parameter cannot do here is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     model: str
     messages: list[Turn] = Field(min_length=1)
@@ -106,7 +107,11 @@ class ChatRequest(BaseModel):
         return Sampling(self.temperature, most, tuple(text for text in stop if text))
 
 
-@router.post("/v1/chat/completions", response_model=None)
+@router.post(
+    "/v1/chat/completions",
+    response_model=None,
+    responses=described(ChatCompletion, events="Chunks of a chat completion, then `[DONE]`."),
+)
 async def complete_chat(body: ChatRequest, request: Request, serving: By, caller: From) -> Response:
     """Answer the last message from the documents, with checked citations."""
     approach, base = await resolved(request, serving, body.model)

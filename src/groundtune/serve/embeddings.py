@@ -12,6 +12,7 @@ from groundtune.serve.callers import From
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.errors import refused
 from groundtune.serve.parameters import Ignored, only
+from groundtune.serve.reply_schemas import EmbeddingList, described
 from groundtune.serve.serving import By
 from groundtune.types import Vectors
 
@@ -39,7 +40,7 @@ Texts = Annotated[
 class EmbeddingOptions(BaseModel):
     """What clients may ask of groundtune beyond the protocol, as `extra_body={"groundtune": {…}}`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     questions: bool = False
     """Whether the texts are questions, which some models embed in another way than documents."""
@@ -48,7 +49,7 @@ class EmbeddingOptions(BaseModel):
 class EmbeddingRequest(BaseModel):
     """A request for vectors. What a parameter cannot do here is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     model: str
     input: Texts
@@ -58,7 +59,7 @@ class EmbeddingRequest(BaseModel):
     user: Ignored = None
 
 
-@router.post("/v1/embeddings")
+@router.post("/v1/embeddings", response_model=None, responses=described(EmbeddingList))
 async def create_embeddings(body: EmbeddingRequest, request: Request, serving: By, _: From) -> dict[str, Any]:
     """Return a vector of unit length for each text."""
 

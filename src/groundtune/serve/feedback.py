@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from groundtune.records.feedback import FeedbackLog, Rating
 from groundtune.serve.callers import From
+from groundtune.serve.reply_schemas import Status, described
 from groundtune.serve.serving import By
 
 router = APIRouter(tags=["groundtune"])
@@ -16,7 +17,7 @@ router = APIRouter(tags=["groundtune"])
 class Feedback(BaseModel):
     """What somebody thinks of an answer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     answer: Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
     """`groundtune.id` of the answer."""
@@ -24,7 +25,7 @@ class Feedback(BaseModel):
     comment: Annotated[str, Field(max_length=4_000)] = ""
 
 
-@router.post("/v1/feedback")
+@router.post("/v1/feedback", response_model=None, responses=described(Status))
 async def give_feedback(body: Feedback, serving: By, caller: From) -> dict[str, Any]:
     """Keep the feedback; it is on disk when the reply comes."""
     async with serving.live.lease() as project:

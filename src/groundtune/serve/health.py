@@ -7,18 +7,19 @@ from fastapi.responses import JSONResponse, Response
 
 from groundtune.serve.callers import caller_of
 from groundtune.serve.errors import RequestRefusedError
+from groundtune.serve.reply_schemas import Readiness, Status
 from groundtune.serve.serving import By
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_model=None, responses={200: {"model": Status}})
 async def healthz() -> dict[str, Any]:
     """Reply while the process lives."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", response_model=None)
+@router.get("/readyz", response_model=None, responses={200: {"model": Readiness}, 503: {"model": Readiness}})
 async def readyz(request: Request, serving: By) -> Response:
     """Reply 200 when the project's choice can be asked, else 503. What is wrong is for callers who are let in."""
     is_ready = await serving.live.is_ready()

@@ -11,6 +11,7 @@ from groundtune.project import Project
 from groundtune.serve.callers import From
 from groundtune.serve.errors import refused, told
 from groundtune.serve.metrics import model_label
+from groundtune.serve.reply_schemas import Model, ModelList, described
 from groundtune.serve.request_id import logged
 from groundtune.serve.serving import By, Serving
 from groundtune.serve.wire_citations import base_url
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["models"])
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", response_model=None, responses=described(ModelList))
 async def list_models(serving: By, _: From) -> dict[str, Any]:
     """List the model ids: the project's choice under its name, `auto`, and every approach that can run."""
     async with serving.live.lease() as project:
@@ -32,7 +33,7 @@ async def list_models(serving: By, _: From) -> dict[str, Any]:
     return {"object": "list", "data": [_model(name) for name in ids]}
 
 
-@router.get("/v1/models/{name:path}")
+@router.get("/v1/models/{name:path}", response_model=None, responses=described(Model))
 async def get_model(name: str, serving: By, _: From) -> dict[str, Any]:
     """Describe one model id."""
     async with serving.live.lease() as project:

@@ -41,7 +41,7 @@ Filters = dict[str, str | Annotated[list[str], Field(min_length=1)]]
 class GroundtuneOptions(BaseModel):
     """What clients may ask of groundtune beyond the protocol, as `extra_body={"groundtune": {…}}`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     sources: bool = False
     """Whether a stream also has an event for each cited passage, with its text, as Open WebUI shows it."""

@@ -27,6 +27,7 @@ from groundtune.serve.parameters import (
     Temperature,
     only,
 )
+from groundtune.serve.reply_schemas import ResponseObject, described
 from groundtune.serve.serving import Asked, By
 from groundtune.serve.wire_citations import cited_passages, groundtune_field
 from groundtune.serve.wire_stream import wire_stream
@@ -45,7 +46,7 @@ class InputItem(Turn):
 class StreamOptions(BaseModel):
     """Options of a stream."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     include_obfuscation: Annotated[Any, only(False, why="streams carry nothing but the answer")] = None
 
@@ -53,7 +54,7 @@ class StreamOptions(BaseModel):
 class ResponseRequest(BaseModel):
     """A request for a response. What a parameter cannot do here is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     model: str
     input: str | list[InputItem]
@@ -92,7 +93,11 @@ class ResponseRequest(BaseModel):
     service_tier: Ignored = None
 
 
-@router.post("/v1/responses", response_model=None)
+@router.post(
+    "/v1/responses",
+    response_model=None,
+    responses=described(ResponseObject, events="The events of the Responses protocol."),
+)
 async def create_response(body: ResponseRequest, request: Request, serving: By, caller: From) -> Response:
     """Answer the input from the documents, with checked citations."""
     approach, base = await resolved(request, serving, body.model)
