@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from groundtune.types import Support, Usage
 
+Replies = dict[int | str, dict[str, Any]]
+"""Replies of an endpoint by status, as FastAPI's `responses` takes them."""
 ERRORS = {
     400: "The request cannot be answered as it is; `param` names the place.",
     401: "No valid API key.",
@@ -242,7 +244,7 @@ class Readiness(Schema):
     """That groundtune.toml has a mistake and the version before it is used."""
 
 
-def described(reply: type[BaseModel] | None = None, *, events: str | None = None) -> dict[int | str, dict[str, Any]]:
+def described(reply: type[BaseModel] | None = None, *, events: str | None = None) -> Replies:
     """Return the `responses` of an endpoint: its reply, and the errors.
 
     reply: None for an endpoint that always streams. events: what a stream sends.
@@ -256,7 +258,7 @@ def described(reply: type[BaseModel] | None = None, *, events: str | None = None
     whole: dict[str, Any] = {"model": reply} if reply else {}
     if events:
         whole["content"] = {"text/event-stream": {"schema": event}}
-    errors = {status: {"model": ErrorBody, "description": text} for status, text in ERRORS.items()}
+    errors: Replies = {status: {"model": ErrorBody, "description": text} for status, text in ERRORS.items()}
     plain = {"text/plain": {"schema": {"type": "string"}}}
     too_large = {"description": "The body is larger than 4 MB.", "content": plain}
     return {200: whole, **errors, 413: too_large, "default": {"model": ErrorBody, "description": "Any other error."}}
