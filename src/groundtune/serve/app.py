@@ -30,6 +30,7 @@ from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
 from groundtune.serve.keys import KeyFile
 from groundtune.serve.metrics import CountedRequests, Metrics
+from groundtune.serve.reply_schemas import ERRORS
 from groundtune.serve.request_id import HEADER as ID_HEADER
 from groundtune.serve.request_id import RequestIds
 from groundtune.serve.security_headers import SecurityHeaders
@@ -81,7 +82,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     app.state.doors = doors
     app.state.metrics = measured
     for part in PARTS:
-        app.include_router(part.router)
+        app.include_router(part.router, responses=ERRORS)
     add_error_handlers(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES)
     if serve.origins:

@@ -8,17 +8,6 @@ from groundtune.types import Support, Usage
 
 Replies = dict[int | str, dict[str, Any]]
 """Replies of an endpoint by status, as FastAPI's `responses` takes them."""
-ERRORS = {
-    400: "The request cannot be answered as it is; `param` names the place.",
-    401: "No valid API key.",
-    403: "The caller may not read what a model was trained on, or the request comes from where none may come from.",
-    404: "No such model.",
-    429: "Too many requests: of this key, here, or at the model's server. `Retry-After` says when to come back.",
-    500: "The server failed, and its log says why.",
-    502: "The model's server failed.",
-    503: "The project cannot answer yet.",
-    504: "The time limit of the request has passed.",
-}
 
 
 class Schema(BaseModel):
@@ -244,21 +233,37 @@ class Readiness(Schema):
     """That groundtune.toml has a mistake and the version before it is used."""
 
 
+_ERRORS = {
+    400: "The request cannot be answered as it is; `param` names the place.",
+    401: "No valid API key.",
+    403: "The caller may not read what a model was trained on, or the request comes from where none may come from.",
+    404: "No such model.",
+    429: "Too many requests: of this key, here, or at the model's server. `Retry-After` says when to come back.",
+    500: "The server failed, and its log says why.",
+    502: "The model's server failed.",
+    503: "The project cannot answer yet.",
+    504: "The time limit of the request has passed.",
+}
+ERRORS: Replies = {
+    **{status: {"model": ErrorBody, "description": text} for status, text in _ERRORS.items()},
+    413: {"description": "The body is larger than 4 MB.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    "default": {"model": ErrorBody, "description": "Any other error."},
+}
+"""Errors of every endpoint."""
+
+
 def described(reply: type[BaseModel] | None = None, *, events: str | None = None) -> Replies:
-    """Return the `responses` of an endpoint: its reply, and the errors.
+    """Return what an endpoint replies when nothing goes wrong. `app.py` adds the errors.
 
     reply: None for an endpoint that always streams. events: what a stream sends.
     """
-    event = {
-        "type": "object",
-        "description": events,
-        "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
-        "required": ["data"],
-    }
     whole: dict[str, Any] = {"model": reply} if reply else {}
     if events:
+        event = {
+            "type": "object",
+            "description": events,
+            "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+            "required": ["data"],
+        }
         whole["content"] = {"text/event-stream": {"schema": event}}
-    errors: Replies = {status: {"model": ErrorBody, "description": text} for status, text in ERRORS.items()}
-    plain = {"text/plain": {"schema": {"type": "string"}}}
-    too_large = {"description": "The body is larger than 4 MB.", "content": plain}
-    return {200: whole, **errors, 413: too_large, "default": {"model": ErrorBody, "description": "Any other error."}}
+    return {200: whole}
