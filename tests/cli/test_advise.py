@@ -106,6 +106,22 @@ def test_what_a_project_says_is_not_asked(call: Call, empty: Path) -> None:
     assert advice["next"][:2] == ["groundtune ingest", "groundtune examples draft -n 200"]
 
 
+def test_languages_of_the_texts_and_the_machine_are_seen(call: Call, empty: Path) -> None:
+    (empty / "a.md").write_text(
+        "Kunden können das Fahrrad innerhalb von dreißig Tagen zurückgeben und ihr Geld erhalten."
+    )
+    (empty / "b.txt").write_text("Les clients peuvent rendre le vélo dans les trente jours et sont remboursés.")
+    (empty / "c.md").write_text(
+        "Die Werkstatt ist an jedem Werktag von neun bis achtzehn Uhr für alle Kunden geöffnet."
+    )
+    seen = look_around(empty).seen
+    assert "languages of the texts: german and french" in seen
+    assert any(line.startswith("this machine: ") for line in seen)
+    (empty / "groundtune.toml").write_text('name = "x"\nlanguage = "french"\n')
+    assert 'languages of the texts: german and french, but language = "french" is set' in look_around(empty).seen
+    assert "seen here: languages of the texts" in call("advise")[1]
+
+
 def test_examples_and_their_labels_are_seen(empty: Path) -> None:
     rows = [{"id": str(n), "input": f"text {n}", "output": "red" if n % 5 else "blue"} for n in range(60)]
     (empty / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

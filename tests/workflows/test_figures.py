@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from groundtune.measure.results import RESULTS, encode_result
-from groundtune.types import Evidence, Example, Result, Usage
+from groundtune.types import Evidence, Example, Failure, Result, Usage
 from groundtune.workflows.figures import FILE
 from groundtune.workflows.measuring import measure
 from groundtune.workflows.reporting import evaluate_run
@@ -73,6 +73,25 @@ def test_kept_figures_are_those_of_the_rows(tmp_path: Path, task: str) -> None:
     assert bool(report.figures.classes) == (task == "classify")
     assert bool(report.figures.fields) == (task == "extract")
     assert again == first, "rows and examples are read when they are asked for"
+
+
+def test_errors_as_wrong_answers_are_figures_of_their_own(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "run", "answer")
+    assert evaluate_run(read_run(folder)).figures.errors_as_wrong is None
+    failed = [Result(f"e{at}", "rag", "error", error=Failure("timeout", "no answer")) for at in range(1, 30, 3)]
+    with (folder / RESULTS).open("ab") as file:
+        file.writelines(map(encode_result, failed))
+    figures = evaluate_run(read_run(folder)).figures
+    counted = figures.errors_as_wrong
+    assert counted is not None
+    assert {each.name: each.mean for each in figures.approaches} == {"rag": 0.5, "prompt": 0.5}
+    assert {name: (mean.mean, mean.n) for name, mean in counted.means.items()} == {
+        "rag": (pytest.approx(1 / 3), 30),
+        "prompt": (0.5, 30),
+    }
+    (pair,) = counted.differences
+    assert (pair.a, pair.n, pair.difference) == ("prompt", 30, pytest.approx(1 / 6))
+    assert read_run(folder).figures == figures
 
 
 def test_nothing_is_kept_for_another_score(tmp_path: Path) -> None:

@@ -1,21 +1,25 @@
 """Look at a folder for what `groundtune advise` need not ask: documents, their changes, examples. Writes nothing."""
 
+import os
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from groundtune.advice.situation import Changes
 from groundtune.common.text import format_count
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.dataset.examples import find_examples
+from groundtune.decide.wording import join_names
 from groundtune.errors import ConfigError
 from groundtune.ingest.loaders import is_readable
 from groundtune.ingest.select_files import select_files
+from groundtune.languages.detection import detect
 from groundtune.project.example_files import ExampleFiles
 from groundtune.project.init import survey
 from groundtune.types import Example
@@ -23,6 +27,10 @@ from groundtune.types import Example
 BYTES_PER_TOKEN = 4
 PLAIN = {".md", ".txt", ".rst", ".adoc", ".html", ".htm", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".eml"}
 """Suffixes of files whose size says how much text they hold."""
+TEXT = {".md", ".txt", ".rst", ".adoc"}
+"""Suffixes of files in which little but text stands."""
+SAMPLE, SAMPLE_BYTES = 10, 2_000
+"""Files whose beginning says in which language the documents are, and how much of it is read."""
 HISTORY = "1 year"
 SHORTEST_HISTORY_DAYS = 60
 """Days that a repository must be old before its history says how often documents change."""
@@ -61,10 +69,12 @@ def look_around(root: Path) -> Surroundings:
     found = select_files(root, include=include, exclude=exclude) if include else ()
     documents = [path for path in found if path not in with_examples and is_readable(path.suffix.lower())]
     _documents(root, documents, answers, seen)
+    seen += _languages(documents, "english" if config is None else config.language)
     if examples:
         answers["labelled_examples"] = len(examples)
         seen.append(_describe(examples))
         answers["task"] = task
+    seen.append(_machine())
     return Surroundings(answers, tuple(seen), _commands(config, documents, examples))
 
 
@@ -86,7 +96,8 @@ def _configured(config: Config, answers: dict[str, Any], seen: list[str]) -> Non
         answers["access_rules"] = True
         seen.append(f"{format_count(len(config.documents.access), 'access rule')}")
     model = config.models["default"]
-    seen.append(f"model: {model.model or 'none, answers are verbatim quotes'}")
+    place = f" at {urlsplit(model.base_url).hostname}" if model.base_url else ""
+    seen.append(f"model: {model.model or 'none, answers are verbatim quotes'}{place}")
 
 
 def _documents(root: Path, documents: Sequence[Path], answers: dict[str, Any], seen: list[str]) -> None:
@@ -102,6 +113,28 @@ def _documents(root: Path, documents: Sequence[Path], answers: dict[str, Any], s
     if "knowledge_changes" not in answers and (pace := _pace(root, documents)):
         answers["knowledge_changes"], line = pace
         seen.append(line)
+
+
+def _languages(documents: Sequence[Path], expected: str) -> Iterator[str]:
+    """Say in which languages texts among the documents are. expected: that of the project file."""
+    texts = [path for path in documents if path.suffix.lower() in TEXT]
+    found: Counter[str] = Counter()
+    for path in texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]:
+        with path.open("rb") as file:
+            found[detect(file.read(SAMPLE_BYTES).decode("utf-8", "replace"), expected) or "another one"] += 1
+    if found:
+        names = [name for name, _ in found.most_common()]
+        other = f', but language = "{expected}" is set' if names[0] != expected != "english" else ""
+        yield f"language{'s' if len(names) > 1 else ''} of the texts: {join_names(names)}{other}"
+
+
+def _machine() -> str:
+    cores = format_count(os.cpu_count() or 1, "core")
+    try:
+        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB of memory"
+    except (AttributeError, OSError, ValueError):  # Windows
+        memory = ""
+    return f"this machine: {cores}{memory}, {'an' if shutil.which('nvidia-smi') else 'no'} NVIDIA GPU"
 
 
 def _pace(root: Path, documents: Sequence[Path]) -> tuple[Changes, str] | None:

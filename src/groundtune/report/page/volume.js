@@ -18,7 +18,8 @@ function volumePlot(simulated, state, width) {
   const x = powers(low, high, frame.left, frame.width - frame.right);
   const y = powers(10 ** Math.floor(Math.log10(Math.min(...ends))), 10 ** Math.ceil(Math.log10(Math.max(...ends))),
     frame.height - frame.bottom, frame.top);
-  const crossed = crossings(names.filter((name) => LEADERS.includes(name)), costs, low, high);
+  const crossed = crossings(names, costs, low, high)
+    .filter((each) => each.inside || [each.above, each.below].every((name) => LEADERS.includes(name)));
   const chart = svg("svg", { width, height: frame.height, viewBox: `0 0 ${width} ${frame.height}`, role: "img",
     "aria-label": "Monthly cost over requests a month; the list below names the crossings" },
   volumeGrid(x, y, frame),
