@@ -1,7 +1,7 @@
 """The arithmetic of costs: unknown stays unknown, figures rise with prices and volume, lines cross where they say."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -137,6 +137,19 @@ def test_a_closed_book_model_is_trained_again_when_its_facts_change() -> None:
     for approach, dearer in zip(approaches, (True, False), strict=True):
         parts = [each.cost(approach).parts["retraining, monthly"] for each in (stable, moving)]
         assert (parts[1].likely > parts[0].likely) is dearer  # type: ignore[union-attr]
+
+
+def test_an_update_trains_a_closed_book_model_again_and_embeds_what_changed() -> None:
+    known = flat(person_usd_per_hour=60, update_hours=0.5, embedding_usd=20, updated_share=0.1, training_usd=100)
+    costs = {family: known.cost(costed(family, family)).update_usd for family in get_args(Family)}
+    assert {family: cost and cost.likely for family, cost in costs.items()} == {
+        "prompt": pytest.approx(30),
+        "rag": pytest.approx(32),
+        "fine-tune": pytest.approx(130),
+        "both": pytest.approx(32),
+    }
+    unknown = replace(PAID, training_usd=None)
+    assert known.cost(costed("tuned", "fine-tune", unknown)).update_usd is None
 
 
 def test_labelled_examples_at_hand_are_not_paid_again() -> None:

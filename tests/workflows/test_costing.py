@@ -185,7 +185,8 @@ def test_the_price_of_an_approach_can_be_assumed() -> None:
 
 
 def test_any_assumption_of_the_costs_can_be_replaced() -> None:
-    report = evaluate_run(assume(run_of(None, rag=PAID), {"person_usd_per_hour": "0", "storage_usd_per_month": "0"}))
+    free = dict.fromkeys(("person_usd_per_hour", "storage_usd_per_month", "embedding_usd"), "0")
+    report = evaluate_run(assume(run_of(None, rag=PAID), free))
     monthly = report.costs.approaches[0].monthly_usd
     assert monthly is not None
     assert monthly.likely == pytest.approx(1_000 * 0.004)

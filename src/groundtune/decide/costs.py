@@ -108,6 +108,8 @@ class ApproachCost:
     per_request_usd: Range | None
     monthly_usd: Range | None
     per_correct_usd: Range | None
+    update_usd: Range | None
+    """When the facts change once: documents are embedded again, a closed-book model is trained again."""
     parts: Mapping[str, Range | None]
     """Set-up and months by what is paid for."""
     unknown: tuple[str, ...] = ()
@@ -186,6 +188,7 @@ class CostModel:
             per_request_usd=_range(per_request),
             monthly_usd=_range(total),
             per_correct_usd=_range(dear),
+            update_usd=_range(self._update(approach)),
             parts={name: _range(draws) for name, draws in {**setup, **monthly}.items()},
             unknown=self._unknown(approach),
         )
@@ -252,12 +255,25 @@ class CostModel:
         draws = self._draws
         hours = WEEK_HOURS * self._work(approach, "prompt_weeks", "retrieval_weeks", "training_weeks")
         parts: dict[str, Draws | None] = {"engineering": hours * draws["person_usd_per_hour"]}
+        if approach.labelled is None:
+            parts["evaluation"] = draws["evaluation_hours"] * draws["person_usd_per_hour"]
+        if approach.retrieves:
+            parts["embedding"] = draws["embedding_usd"]
         if approach.is_trained:
             to_label = draws["labelled_examples"] if approach.labelled is None else np.zeros(DRAWS)
             parts["labelling"] = to_label * draws["label_minutes"] / MINUTES * draws["person_usd_per_hour"]
             training = self._training(approach)
             parts["training"] = None if training is None else training * draws["training_runs"]
         return parts
+
+    def _update(self, approach: CostedApproach) -> Draws | None:
+        """Return the cost of one update; None when unknown."""
+        draws = self._draws
+        total = draws["update_hours"] * draws["person_usd_per_hour"]
+        if approach.retrieves:
+            total = total + draws["updated_share"] * draws["embedding_usd"]
+        training = self._training(approach) if "fine-tune" in approach.families else 0.0
+        return None if training is None else total + training
 
     def _monthly_parts(self, approach: CostedApproach) -> dict[str, Draws | None]:
         draws = self._draws

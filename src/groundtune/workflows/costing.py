@@ -77,12 +77,18 @@ class CostReport(Displayed):
     def view(self) -> list[Block]:
         origin = f"use and quality from {self.run}" if self.run else "nothing is measured yet: assumptions only"
         month = f"a month (set-up over {self.months} months included)"
-        columns = ("approach", "set-up", "a request", month, "a correct answer")
+        columns = ("approach", "set-up", "a request", month, "a correct answer", "an update of the facts")
         blocks: list[Block] = [Line(f"Costs: median [5% to 95%] of simulations; {origin}", "strong")]
         if self.sentence:
             blocks.append(Line(self.sentence, "strong"))
         costs = [
-            (each.name, *map(_shown, (each.setup_usd, each.per_request_usd, each.monthly_usd, each.per_correct_usd)))
+            (
+                each.name,
+                *map(
+                    _shown,
+                    (each.setup_usd, each.per_request_usd, each.monthly_usd, each.per_correct_usd, each.update_usd),
+                ),
+            )
             for each in self.approaches
         ]
         blocks.append(Table(columns, costs))
