@@ -121,23 +121,10 @@ def load(name: str) -> Language | None:
 
 
 def _parse(name: str, data: Mapping[str, Any]) -> Language:
-    numbers, numerals, words = data["numbers"], data["numerals"], data["words"]
-    writing = _writing(data["writing"])
+    numbers, words, writing = data["numbers"], data["words"], _writing(data["writing"])
 
     def lexicon(entries: Mapping[str, Iterable[str]]) -> Lexicon:
-        pairs = [(pattern, key) for key, patterns in entries.items() if key != "source" for pattern in patterns]
-        return Lexicon.build(pairs, writing)
-
-    def forms(entries: Iterable[str]) -> frozenset[str]:
-        return frozenset(lower(word, writing.letters) for word in entries)
-
-    def values(entries: Mapping[str, Iterable[str]]) -> dict[str, int]:
-        return {
-            lower(word, writing.letters): int(key)
-            for key, words in entries.items()
-            if key != "source"
-            for word in words
-        }
+        return _lexicon(entries, writing)
 
     changes = {name: data["changes"].get(name, ()) for name in ("by", "from", "to")}
     opposites = [tuple(f"opposite {pole}" for pole in group) for group in data["opposites"]["groups"]]
@@ -150,17 +137,7 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         decimal=numbers["decimal"],
         grouping=frozenset(numbers["grouping"]),
         date_order=numbers["date"],
-        numerals=Numerals(
-            cardinal=values(numerals["cardinal"]),
-            multiplier=values(numerals["multiplier"]),
-            joiners=forms(numerals.get("joiners", ())),
-            teens=forms(numerals.get("teens", ())),
-            links=forms(numerals.get("links", ())),
-            ordinal=lexicon(numerals["ordinal"]),
-            ordinal_endings=tuple(sorted(numerals.get("ordinal_endings", ()), key=len, reverse=True)),
-            other=lexicon(numerals.get("other", {})),
-            articles=forms(numerals.get("articles", ())),
-        ),
+        numerals=_numerals(data["numerals"], writing),
         units=lexicon(data["units"]),
         units_before=lexicon(data.get("units_before", {})),
         months=lexicon(data["months"]),
@@ -172,20 +149,50 @@ def _parse(name: str, data: Mapping[str, Any]) -> Language:
         },
         yes_no=lexicon({"yes": words["yes"], "no": words["no"]}),
         stop_words=frozenset(fold(word) for word in words["stop"].split()),
-        clause_words=forms(words["clause"]),
+        clause_words=_forms(words["clause"], writing),
         joins=lexicon({name: words.get(name, ()) for name in ("and", "or")}),
         signals=lexicon({name: words.get(name, ()) for name in SIGNALS}),
-        quantifiers=forms(words.get("quantifiers", ())),
+        quantifiers=_forms(words.get("quantifiers", ()), writing),
         change_words=lexicon({name: [w for w in each if w[0] != "*"] for name, each in changes.items()}),
         change_endings=lexicon({name: [w for w in each if w[0] == "*"] for name, each in changes.items()}),
         bare_change=data["changes"].get("bare", ""),
-        titles=forms(words.get("titles", ())),
-        abbreviations=forms(words.get("abbreviations", ())),
+        titles=_forms(words.get("titles", ()), writing),
+        abbreviations=_forms(words.get("abbreviations", ()), writing),
         irregular=_irregular(words.get("irregular", "")),
         examples={
             kind: tuple((first, second) for first, second in data["examples"][kind]) for kind in ("same", "different")
         },
     )
+
+
+def _numerals(data: Mapping[str, Any], writing: Writing) -> Numerals:
+    def values(kind: str) -> dict[str, int]:
+        entries = {key: words for key, words in data[kind].items() if key != "source"}
+        return {lower(word, writing.letters): int(key) for key, words in entries.items() for word in words}
+
+    def forms(kind: str) -> frozenset[str]:
+        return _forms(data.get(kind, ()), writing)
+
+    return Numerals(
+        cardinal=values("cardinal"),
+        multiplier=values("multiplier"),
+        joiners=forms("joiners"),
+        teens=forms("teens"),
+        links=forms("links"),
+        ordinal=_lexicon(data["ordinal"], writing),
+        ordinal_endings=tuple(sorted(data.get("ordinal_endings", ()), key=len, reverse=True)),
+        other=_lexicon(data.get("other", {}), writing),
+        articles=forms("articles"),
+    )
+
+
+def _lexicon(entries: Mapping[str, Iterable[str]], writing: Writing) -> Lexicon:
+    pairs = [(pattern, key) for key, patterns in entries.items() if key != "source" for pattern in patterns]
+    return Lexicon.build(pairs, writing)
+
+
+def _forms(entries: Iterable[str], writing: Writing) -> frozenset[str]:
+    return frozenset(lower(word, writing.letters) for word in entries)
 
 
 def _irregular(groups: str) -> dict[str, frozenset[str]]:
