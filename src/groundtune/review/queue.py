@@ -122,10 +122,16 @@ class ReviewQueue:
             return [(answer, tuple(json.loads(groups))) for answer, groups in database.execute(query, values)]
 
     def open(self, answer: str, reviewer: str) -> bool:
-        """Keep an item for a person for a while; whether nobody else has it. Several may where several must decide."""
+        """Keep an item for a person for a while; whether it still waits and nobody else has it.
+
+        Several may have it where several must decide.
+        """
         with self._writing() as database:
             now = time.time()
             database.execute("DELETE FROM opened WHERE until < ? OR reviewer = ?", (now, reviewer))
+            pending = "SELECT 1 FROM items WHERE answer = ? AND state = 'pending'"
+            if database.execute(pending, (answer,)).fetchone() is None:
+                return False
             row = (answer, reviewer, now + OPEN_SECONDS)
             inserted = database.execute("INSERT OR IGNORE INTO opened VALUES (?, ?, ?)", row).rowcount
             return bool(inserted) or self._settings.reviewers > 1
@@ -216,10 +222,10 @@ class ReviewQueue:
         self._path.touch(mode=0o600)
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
-            database.execute("PRAGMA journal_mode = WAL")
             (version,) = database.execute("PRAGMA user_version").fetchone()
             check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="remove it: it is made anew")
             if version == 0:
+                _set_wal(database)
                 database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
         except BaseException:
             database.close()
@@ -278,6 +284,19 @@ class ReviewQueue:
             if row.rating == "down" and (entry := self.entry(row.answer)):
                 _add(database, entry, "thumbs_down")
         _keep_place(database, "feedback", place, (number, None))
+
+
+def _set_wal(database: sqlite3.Connection) -> None:
+    """Switch a new database to write-ahead logging, which stays; SQLite itself does not wait for others here."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def settled(votes: Sequence[State], reviewers: int) -> State:
