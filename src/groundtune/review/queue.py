@@ -128,13 +128,18 @@ class ReviewQueue:
         """
         with self._writing() as database:
             now = time.time()
-            database.execute("DELETE FROM opened WHERE until < ? OR reviewer = ?", (now, reviewer))
-            pending = "SELECT 1 FROM items WHERE answer = ? AND state = 'pending'"
-            if database.execute(pending, (answer,)).fetchone() is None:
+            database.execute("DELETE FROM opened WHERE until < ?", (now,))
+            free = (
+                "SELECT 1 FROM items WHERE answer = :answer AND state = 'pending' AND (:many OR NOT EXISTS "
+                "(SELECT 1 FROM opened WHERE opened.answer = :answer AND reviewer != :by))"
+            )
+            values = {"answer": answer, "by": reviewer, "many": self._settings.reviewers > 1}
+            if database.execute(free, values).fetchone() is None:
                 return False
+            database.execute("DELETE FROM opened WHERE reviewer = ?", (reviewer,))
             row = (answer, reviewer, now + OPEN_SECONDS)
-            inserted = database.execute("INSERT OR IGNORE INTO opened VALUES (?, ?, ?)", row).rowcount
-            return bool(inserted) or self._settings.reviewers > 1
+            database.execute("INSERT OR REPLACE INTO opened VALUES (?, ?, ?)", row)
+            return True
 
     def entry(self, answer: str) -> AuditEntry | None:
         """Return the record of an answer, by its whole id; None when it broke off, and when its texts were erased."""

@@ -83,7 +83,7 @@ async def promote(
         for item in items:
             if item.promoted is not None:
                 continue
-            if (name := f"{REVIEWED}-{item.answer[:16]}") in run.ids:
+            if (name := f"{REVIEWED}-{item.answer}") in run.ids:
                 run.made[item.answer] = name  # a run that was killed has written it
                 continue
             entry = await asyncio.to_thread(queue.entry, item.answer)
@@ -127,7 +127,7 @@ async def collect(
         for at, entry in enumerate(records):
             progress(at, len(records))
             answer = str(entry.record["id"])
-            name = f"{COLLECTED}-{answer[:16]}"
+            name = f"{COLLECTED}-{answer}"
             if name in run.ids:
                 continue
             if not {"question", "answer"} <= entry.texts.keys():

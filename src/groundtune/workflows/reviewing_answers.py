@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from groundtune.approaches.output_formats import OutputFormat
+from groundtune.approaches.output_formats import LabelFormat, OutputFormat
 from groundtune.build.open_index import OpenIndex
 from groundtune.common.text import format_count
 from groundtune.display import Block, Displayed, Line, Table
@@ -211,7 +211,8 @@ def output_of_edit(output_format: OutputFormat, text: str) -> Any:
     parsed = output_format.parse(text)
     if parsed.abstained:
         return None
-    if parsed.output is None:
+    known = parsed.output in output_format.labels if isinstance(output_format, LabelFormat) else None
+    if not (isinstance(parsed.output, dict) if known is None else known):
         raise QuestionError(
             f"{_excerpt(text)!r} is no output of this task", hint="write a label, or JSON by the schema"
         )
