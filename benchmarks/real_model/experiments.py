@@ -26,7 +26,7 @@ EDITED = 60
 
 def answers(folder: Path, options: argparse.Namespace) -> None:
     """Questions to the handbook, closed book and over passages; then ten documents change."""
-    project = _copy("handbook", folder / "answers", passages=3)
+    project = copy_example("handbook", folder / "answers", passages=3)
     _set(project, MODEL.format(tokens=64))
     _table(project, "closed_book", options.seeds)
     _table(project, "over_passages", options.seeds, context="retrieved", epochs=1)
@@ -37,7 +37,7 @@ def answers(folder: Path, options: argparse.Namespace) -> None:
 
 def tickets(folder: Path, options: argparse.Namespace) -> None:
     """Tickets to queues: the label as text, beside the encoder."""
-    project = _copy("triage", folder / "tickets")
+    project = copy_example("triage", folder / "tickets")
     _set(project, MODEL.format(tokens=16))
     _table(project, "labels_as_text", options.seeds)
     names = ("prompt", "fewshot", "tuned:labels_as_text", "tuned:intents", "tuned:probe")
@@ -60,7 +60,7 @@ def objects(folder: Path, options: argparse.Namespace) -> None:
 
 def letters(folder: Path, options: argparse.Namespace) -> None:
     """Replies to customers: the voice alone, and over retrieved facts."""
-    project = _copy("letters", folder / "letters", passages=3)
+    project = copy_example("letters", folder / "letters", passages=3)
     _table(project, "voice", options.seeds)
     _table(project, "replies", options.seeds, context="retrieved", epochs=3)
     measure(project, ("prompt", "fewshot", "rag", "tuned", "hybrid"), untuned=UNTUNED)
@@ -73,7 +73,7 @@ def preferences(folder: Path, options: argparse.Namespace) -> None:
         artifact = next(one for one in letters_project.artifacts() if one.name == "voice" and not one.unusable)
         base = source / ".groundtune" / "models" / artifact.id / artifact.details["serve"]["path"]
         if not project.exists():
-            _copy("letters", project, passages=3)
+            copy_example("letters", project, passages=3)
             rows = _rows(project / "letters.jsonl")
             for row in [row for row in rows if row["split"] == "train"][:EDITED]:
                 answer = letters_project.ask(row["input"], approach=f"tuned@{artifact.id}")
@@ -86,7 +86,7 @@ def preferences(folder: Path, options: argparse.Namespace) -> None:
     measure(project, ("prompt", "tuned"), untuned=UNTUNED)
 
 
-def _copy(example: str, project: Path, *, passages: int | None = None) -> Path:
+def copy_example(example: str, project: Path, *, passages: int | None = None) -> Path:
     """Copy an example project without its own trainings of causal models. passages: in a prompt."""
     if not project.exists():
         ignored = shutil.ignore_patterns(".groundtune", "sources", "make_binaries.py")
