@@ -85,7 +85,7 @@ def review(folder: Path, by: str, seed: int) -> None:
         waiting = [answer for answer, _ in queue.waiting_for(by)]
         if not waiting:
             return
-        if not queue.open(waiting[0], by):
+        if queue.open(waiting[0], by) is None:
             continue
         assert queue.entry(waiting[0]) is not None
         state = chance.choice(STATES)
@@ -163,8 +163,8 @@ def _outcome(folder: Path, items: int, acknowledged: dict[str, list[str]], kills
     )
 
 
-def opening_seconds(folder: Path, items: int) -> list[float]:
-    """Return the seconds of opening each next item, with documents, in a queue of so many."""
+def opening_seconds(folder: Path, items: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of opening each next item of so many, with documents, and those of the processor; sorted."""
     (folder / "docs").mkdir(parents=True)
     for number in range(20):
         text = f"# Rule {number}\n\nThe rule number {number} says that parcels wait {number} days.\n"
@@ -179,19 +179,24 @@ def opening_seconds(folder: Path, items: int) -> list[float]:
             texts = {"question": f"What says rule {number}?", "answer": "It waits [1]."}
             log.append(record_of(answer_id(number), passages=passages), texts)
         project.reviews(["declined"])  # the queue takes in what was recorded
-        seconds = []
+        seconds, of_processor = [], []
         for _ in range(min(items, 300)):
-            start = time.perf_counter()
+            start, before = time.perf_counter(), time.process_time()
             item = project.next_review(by="ann", groups=[])
             seconds.append(time.perf_counter() - start)
+            of_processor.append(time.process_time() - before)
             assert item is not None
             assert item.answer.passages
             project.review(item.item.answer, "accepted", by="ann")
-    return seconds
+    return sorted(seconds), sorted(of_processor)
 
 
 def _place(hit: Any) -> dict[str, Any]:
     return {name: getattr(hit.passage, name) for name in ("id", "source", "start", "end")}
+
+
+def p95_of(seconds: list[float]) -> float:
+    return seconds[int(len(seconds) * 0.95)]
 
 
 def main() -> None:
@@ -207,12 +212,14 @@ def main() -> None:
         print(json.dumps({**{name: getattr(outcome, name) for name in Outcome.__slots__}}), flush=True)
         print(f"{time.monotonic() - start:.0f} s", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = sorted(opening_seconds(Path(folder), options.items))
-    p50, p95 = (seconds[int(len(seconds) * share)] for share in (0.5, 0.95))
-    print(
-        f"opening the next of {options.items:,}: median {p50 * 1e3:.0f} ms, p95 {p95 * 1e3:.0f} ms, n = {len(seconds)}"
-    )
-    print(f"target {TARGET_SECONDS * 1e3:.0f} ms: {'met' if p95 < TARGET_SECONDS else 'missed'}")
+        measured = opening_seconds(Path(folder), options.items)
+    for name, seconds in zip(("wall", "processor"), measured, strict=True):
+        p50, p95 = 1e3 * seconds[len(seconds) // 2], 1e3 * p95_of(seconds)
+        print(
+            f"opening the next of {options.items:,}, {name}: median {p50:.0f} ms, p95 {p95:.0f} ms, n = {len(seconds)}"
+        )
+    reached = "met" if p95_of(measured[0]) < TARGET_SECONDS else "missed"
+    print(f"target {1e3 * TARGET_SECONDS:.0f} ms of wall time: {reached}")
     assert (outcome.lost, outcome.doubled, outcome.problem) == (0, 0, None)
 
 

@@ -143,35 +143,28 @@ class AuditLog:
             if events or not entry.is_event:
                 yield entry
 
-    def entries_after(self, number: int) -> Iterator[AuditEntry]:
-        """Yield the records beyond a number, oldest first, with those of what people decided."""
-        return self._entries("number > ?", number)
+    def entries_after(self, number: int, digest: str | None) -> Iterator[AuditEntry]:
+        """Yield the records beyond one that was read before, oldest first, with those of what people decided.
+
+        digest: that of the record that was read; where it is another one now, the log was moved away, and all records
+        of this one are yielded.
+        """
+        if not self._path.exists():
+            return
+        with self._connection() as database:
+            found = database.execute("SELECT digest FROM records WHERE number = ?", (number,)).fetchone()
+            same = found == (digest,) if found else number <= _anchor(database)[0]
+            yield from _read(database, "number > ?", number if same else 0)
 
     def entries_of(self, answer: str) -> list[AuditEntry]:
         """Return the record of an answer, by its whole id, and those of what people decided about it."""
         return list(self._entries("answer = ?", answer))
 
-    def digest(self, number: int) -> str | None:
-        """Return the digest of a record; None when there is none with this number."""
-        return next((entry.digest for entry in self._entries("number = ?", number)), None)
-
-    @property
-    def last(self) -> int:
-        """Number of the last record; 0 when there never was one."""
-        if not self._path.exists():
-            return 0
-        with self._connection() as database:
-            return _last(database)[0]
-
     def _entries(self, condition: str, *values: object) -> Iterator[AuditEntry]:
         if not self._path.exists():
             return
         with self._connection() as database:
-            texts = "SELECT name, text FROM texts WHERE number = ?"
-            query = f"SELECT number, record, digest FROM records WHERE {condition} ORDER BY number"
-            for number, record, digest in database.execute(query, values):
-                kept = dict(database.execute(texts, (number,)).fetchall())
-                yield AuditEntry(number, json.loads(record), kept, digest)
+            yield from _read(database, condition, *values)
 
     def verify(self, *, head: str | None = None, expires: bool = True) -> AuditCheck:
         """Check the chain, and the texts that are left.
@@ -215,6 +208,13 @@ class AuditLog:
             if version == 0:
                 database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
             yield database
+
+
+def _read(database: sqlite3.Connection, condition: str, *values: object) -> Iterator[AuditEntry]:
+    texts = "SELECT name, text FROM texts WHERE number = ?"
+    query = f"SELECT number, record, digest FROM records WHERE {condition} ORDER BY number"
+    for number, record, digest in database.execute(query, values):
+        yield AuditEntry(number, json.loads(record), dict(database.execute(texts, (number,)).fetchall()), digest)
 
 
 def _last(database: sqlite3.Connection) -> tuple[int, str]:

@@ -54,12 +54,16 @@ class FeedbackLog:
             database.execute("INSERT INTO feedback (time, answer, rating, comment, caller) VALUES (?, ?, ?, ?, ?)", row)
 
     def rows(self, *, after: int = 0, answer: str | None = None) -> Iterator[FeedbackRow]:
-        """Yield the rows beyond a number, oldest first; with `answer` those about one answer."""
+        """Yield the rows beyond a number, oldest first; with `answer` those about one answer.
+
+        All are yielded where there is no row with this number: the log was moved away, and this is another one.
+        """
         if not self._path.exists():
             return
         query = "SELECT id, time, answer, rating, comment, caller FROM feedback WHERE id > ? AND ? IN (answer, '')"
         with self._connection() as database:
-            for row in database.execute(f"{query} ORDER BY id", (after, answer or "")):
+            known = database.execute("SELECT 1 FROM feedback WHERE id = ?", (after,)).fetchone()
+            for row in database.execute(f"{query} ORDER BY id", (after if known else 0, answer or "")):
                 yield FeedbackRow(*row)
 
     def latest(self) -> list[FeedbackRow]:
@@ -76,14 +80,6 @@ class FeedbackLog:
                 rows = [(number,) for number in numbers]
                 database.executemany("UPDATE feedback SET comment = '' WHERE id = ?", rows)
             database.execute("VACUUM")
-
-    @property
-    def last(self) -> int:
-        """Number of the last row; 0 without any."""
-        if not self._path.exists():
-            return 0
-        with self._connection() as database:
-            return int(database.execute("SELECT coalesce(max(id), 0) FROM feedback").fetchone()[0])
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -121,12 +121,12 @@ class ReviewQueue:
             values = {"by": reviewer, "many": self._settings.reviewers > 1, "now": time.time()}
             return [(answer, tuple(json.loads(groups))) for answer, groups in database.execute(query, values)]
 
-    def open(self, answer: str, reviewer: str) -> bool:
-        """Keep an item for a person for a while; whether it still waits and nobody else has it.
+    def open(self, answer: str, reviewer: str) -> QueueItem | None:
+        """Keep an item for a person for a while; None when it does not wait any more, or somebody else has it.
 
         Several may have it where several must decide.
         """
-        with self._writing() as database:
+        with self._writing(follow=False) as database:
             now = time.time()
             database.execute("DELETE FROM opened WHERE until < ?", (now,))
             free = (
@@ -135,11 +135,11 @@ class ReviewQueue:
             )
             values = {"answer": answer, "by": reviewer, "many": self._settings.reviewers > 1}
             if database.execute(free, values).fetchone() is None:
-                return False
+                return None
             database.execute("DELETE FROM opened WHERE reviewer = ?", (reviewer,))
             row = (answer, reviewer, now + OPEN_SECONDS)
             database.execute("INSERT OR REPLACE INTO opened VALUES (?, ?, ?)", row)
-            return True
+            return self._find(database, answer)
 
     def entry(self, answer: str) -> AuditEntry | None:
         """Return the record of an answer, by its whole id; None when it broke off, and when its texts were erased."""
@@ -195,8 +195,9 @@ class ReviewQueue:
             raise QuestionError(f"{', '.join(others)} decided meanwhile: {item.state}")
 
     def _find(self, database: sqlite3.Connection, answer: str) -> QueueItem:
-        query = f"SELECT {_COLUMNS} FROM items WHERE substr(answer, 1, ?) = ?"
-        found = _items(database, database.execute(query, (len(answer), answer)).fetchall()) if answer else []
+        query = f"SELECT {_COLUMNS} FROM items WHERE answer >= ? AND answer < ?"  # by the index: all that begin so
+        rows = database.execute(query, (answer, f"{answer}\U0010ffff")).fetchall() if answer else []
+        found = _items(database, rows)
         if len(found) != 1:
             what = f"{len(found):,} items begin with" if found else "there is no item"
             raise MissingError(f"{what} {answer!r}", hint="groundtune review --list")
@@ -205,14 +206,15 @@ class ReviewQueue:
     # -- following the logs ----------------------------------------------------------------------------------------
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, *, follow: bool = True) -> Iterator[sqlite3.Connection]:
         """Have the queue, as the logs say it is now, until the end of the block; one process at a time."""
         self._workspace.create()
         try:
             with closing(self._connect()) as database:
                 database.execute("BEGIN IMMEDIATE")
                 try:
-                    self._follow(database)
+                    if follow:
+                        self._follow(database)
                     yield database
                 except BaseException:
                     database.execute("ROLLBACK")
@@ -251,9 +253,7 @@ class ReviewQueue:
 
     def _follow_audit(self, database: sqlite3.Connection) -> None:
         place = number, digest = _place(database, "audit")
-        if number > self._audit.last or self._audit.digest(number) not in (None, digest):
-            number = 0  # the log was moved away, and this is another one
-        for entry in self._audit.entries_after(number):
+        for entry in self._audit.entries_after(number, digest):
             self._take(database, entry)
             number, digest = entry.number, entry.digest
         _keep_place(database, "audit", place, (number, digest))
@@ -282,8 +282,6 @@ class ReviewQueue:
 
     def _follow_feedback(self, database: sqlite3.Connection) -> None:
         place = number, _ = _place(database, "feedback")
-        if number > self._feedback.last:
-            number = 0
         for row in self._feedback.rows(after=number):
             number = row.number
             if row.rating == "down" and (entry := self.entry(row.answer)):

@@ -150,9 +150,10 @@ async def next_item(
             await asyncio.to_thread(queue.close_erased, answer)
             continue
         served = await answers.read(entry)
-        readable = await answers.may_read(groups, asker=asker, answer=served)
-        if readable and await asyncio.to_thread(queue.open, answer, by):
-            return await asyncio.to_thread(_with_reviews, workspace, queue, served, waiting=len(waiting))
+        if not await answers.may_read(groups, asker=asker, answer=served):
+            continue
+        if item := await asyncio.to_thread(queue.open, answer, by):
+            return await asyncio.to_thread(_with_reviews, workspace, item, served, waiting=len(waiting))
     return None
 
 
@@ -165,7 +166,7 @@ async def one_item(
     served = await answers.read(entry) if entry else None
     if served is None or not await answers.may_read(groups, asker=served.asker_groups, answer=served):
         raise MissingError(f"there is no item {answer!r}, or its text was erased, or you may not read it")
-    return await asyncio.to_thread(_with_reviews, workspace, queue, served)
+    return await asyncio.to_thread(_with_reviews, workspace, item, served)
 
 
 def outcome(workspace: Workspace, queue: ReviewQueue, answer: str) -> ReviewOutcome:
@@ -228,9 +229,8 @@ def edited_text(workspace: Workspace, item: QueueItem) -> str | None:
 
 
 def _with_reviews(
-    workspace: Workspace, queue: ReviewQueue, answer: ServedAnswer, *, waiting: int | None = None
+    workspace: Workspace, item: QueueItem, answer: ServedAnswer, *, waiting: int | None = None
 ) -> ReviewItem:
-    item = queue.item(answer.id)
     entries = AuditLog(workspace).entries_of(answer.id)
     comments = (row.comment for row in FeedbackLog(workspace).rows(answer=answer.id))
     return ReviewItem(
