@@ -30,7 +30,7 @@ from groundtune.drift.served import Served
 from groundtune.drift.signals import DriftSignal, adjusted, question_signal, value_signals
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.stats.intervals import bootstrap_mean
-from groundtune.stats.unlabelled import unlabelled_accuracy
+from groundtune.stats.unlabelled import Labelled, unlabelled_accuracy
 
 Floats = NDArray[np.float64]
 SEED = 7
@@ -40,8 +40,10 @@ RECENT, EARLIER, EXAMPLES = 100, 200, 200
 LEAST_CONFIDENT = 0.3
 """Below this confidence the classifier abstains."""
 POINTS = 0.03
-ASKED = 900
-"""Questions of each shifted sample."""
+LABELLED, ASKED = 500, 900
+"""Questions that were compared, and of each shifted sample."""
+USUAL = 0.14
+"""Share of the compared questions that is out of scope."""
 BANK = (
     "transfer transactions balance freeze_account pay_bill bill_balance bill_due interest_rate routing min_payment "
     "order_checks pin_change report_fraud account_blocked spending_history credit_score report_lost_card credit_limit "
@@ -194,7 +196,7 @@ def power(
     lines = []
     gone = sorted({label for _, label in rows})[::10]
     degraded = classifier.questions(rows, without=gone)
-    both = Questions(
+    mixed_pool = Questions(
         [*pool.texts, *outside.texts],
         np.concatenate([pool.labels, outside.labels]),
         np.concatenate([pool.vectors, outside.vectors]),
@@ -212,8 +214,8 @@ def power(
 
     unsure = replace(pool, confidence=pool.confidence * 0.9)
     planted = (
-        ("10% of the questions are about something else", both, mixed(0.1), 1.0),
-        ("20% of the questions are about something else", both, mixed(0.2), 1.0),
+        ("10% of the questions are about something else", mixed_pool, mixed(0.1), 1.0),
+        ("20% of the questions are about something else", mixed_pool, mixed(0.2), 1.0),
         ("documents of 10% of the intents are gone", degraded, None, 1.0),
         ("confidence 10% lower", unsure, None, 1.0),
         ("answers 25% slower", pool, None, 1.25),
@@ -246,38 +248,42 @@ def without_labels(data: dict[str, list[tuple[str, str]]], embeddings: Embedding
         return [(text, label) for text, label in rows if label in BANK]
 
     classifier = Classifier(few_of_each(bank(data["train"])), embeddings)
-    known = classifier.questions([*bank(data["val"]), *data["oos_val"]])
     inside, outside = bank(data["test"]), data["oos_test"]
     test, other = classifier.questions(inside), classifier.questions(outside)
     rng = np.random.default_rng(SEED)
     typos = {
-        share: classifier.questions([(swapped(t, rng, share), label) for t, label in inside]) for share in (0.2, 0.5)
+        share: classifier.questions([(swapped(text, rng, share), label) for text, label in inside])
+        for share in (0.2, 0.5)
     }
-    shifts: list[tuple[str, Questions, float, bool]] = [
-        ("none", test, 0.14, False),
-        ("other intents are frequent", test, 0.14, True),
-        ("letters swapped in 20% of the words", typos[0.2], 0.14, False),
-        ("letters swapped in 50% of the words", typos[0.5], 0.14, False),
-        ("30% out of scope instead of 14%", test, 0.3, False),
-        ("nothing out of scope", test, 0.0, False),
-        ("other intents, letters swapped in 20%, 30% out of scope", typos[0.2], 0.3, True),
+    shifts: list[tuple[str, Questions, float, float | None]] = [
+        ("none", test, USUAL, None),
+        ("other intents are frequent (Dirichlet 1)", test, USUAL, 1.0),
+        ("a few intents are frequent (Dirichlet 0.3)", test, USUAL, 0.3),
+        ("30% out of scope instead of 14%", test, 0.3, None),
+        ("nothing out of scope", test, 0.0, None),
+        ("letters swapped in 20% of the words", typos[0.2], USUAL, None),
+        ("letters swapped in 50% of the words", typos[0.5], USUAL, None),
+        ("Dirichlet 1, 30% out of scope, letters swapped in 20%", typos[0.2], 0.3, 1.0),
     ]
-    print(f"\n## Accuracy without labels: {len(known.texts):,} labelled, {ASKED} recent, {count} draws each\n")
-    lines, every = [], []
-    for name, questions, share, other_priors in shifts:
+    print(f"\n## Accuracy without labels: {LABELLED} labelled, {ASKED} recent, {count} draws each\n")
+    lines, every, correct = [], [], []
+    for name, questions, share, spread in shifts:
         errors, inside_interval, truths = [], [], []
         for number in range(count):
             rng = np.random.default_rng((SEED, number))
-            outsiders = round(share * ASKED)
-            weights = np.ones(len(questions.texts))
-            if other_priors:
-                by_intent = dict(zip(BANK, rng.dirichlet(np.full(len(BANK), 0.3)), strict=True))
-                weights = np.array([by_intent[label] for label in questions.labels])
-            drawn = rng.choice(len(weights), ASKED - outsiders, p=weights / weights.sum())
-            beyond = rng.integers(0, len(other.texts), outsiders)
-            truth = float(np.concatenate([questions.right[drawn], other.right[beyond]]).mean())
-            confidences = np.concatenate([questions.confidence[drawn], other.confidence[beyond]])
-            estimate = unlabelled_accuracy(known.confidence, known.right, confidences, seed=number).accuracy
+            order, beyond = rng.permutation(len(test.texts)), rng.permutation(len(other.texts))
+            outsiders = round(USUAL * LABELLED)
+            known = both(test, order[: LABELLED - outsiders], other, beyond[:outsiders])
+            correct.append(known.right.mean())
+            left, outsiders = order[LABELLED:], round(share * ASKED)
+            weights = np.ones(len(left))
+            if spread is not None:
+                by_intent = dict(zip(BANK, rng.dirichlet(np.full(len(BANK), spread)), strict=True))
+                weights = np.array([by_intent[label] for label in questions.labels[left]])
+            drawn = rng.choice(left, ASKED - outsiders, p=weights / weights.sum())
+            recent = both(questions, drawn, other, rng.choice(beyond[LABELLED:], outsiders))
+            truth = float(recent.right.mean())
+            estimate = unlabelled_accuracy(known, recent.vectors, recent.confidences).accuracy
             assert estimate is not None
             errors.append(estimate.mean - truth)
             inside_interval.append(float(estimate.low <= truth <= estimate.high))
@@ -289,7 +295,15 @@ def without_labels(data: dict[str, list[tuple[str, str]]], embeddings: Embedding
     header = ["shift", "right", "mean error, points", "absolute", "within 3 points", "interval holds it"]
     table([header, *lines])
     error = 100 * np.mean(np.abs(every))
-    print(f"\nlabelled: {known.right.mean():.1%} right. All: mean absolute error {error:.2f} points")
+    print(f"\nlabelled: {np.mean(correct):.1%} right. All: mean absolute error {error:.2f} points, n={len(every):,}")
+
+
+def both(first: Questions, at: NDArray[np.intp], second: Questions, other: NDArray[np.intp]) -> Labelled:
+    return Labelled(
+        np.concatenate([first.vectors[at], second.vectors[other]]),
+        np.concatenate([first.confidence[at], second.confidence[other]]),
+        np.concatenate([first.right[at], second.right[other]]),
+    )
 
 
 def shown(hits: Sequence[float]) -> str:

@@ -104,7 +104,22 @@ def shift_of_vectors(sample: Floats, reference: Floats, *, draws: int = DRAWS, s
     discrepancies = (columns * (kernel @ columns)).sum(axis=0)
     extreme = int((discrepancies[1:] >= discrepancies[0] * (1 - 1e-6)).sum())
     leaning = _out_of_fold(kernel, n, rng)
-    return VectorShift((1 + extreme) / (1 + draws), _area(leaning[:n], leaning[n:]), leaning[:n])
+    return VectorShift((1 + extreme) / (1 + draws), area_under_curve(leaning[:n], leaning[n:]), leaning[:n])
+
+
+def area_under_curve(first: Floats, second: Floats) -> Interval:
+    """Return how often a value of the first sample is higher than one of the second: the area under the ROC curve.
+
+    The interval is that of DeLong (1988), with Student's t for the smaller sample. Needs two values of each.
+    """
+    order = np.sort(second)
+    above = (np.searchsorted(order, first, "left") + np.searchsorted(order, first, "right")) / (2 * second.size)
+    order = np.sort(first)
+    below = 1 - (np.searchsorted(order, second, "left") + np.searchsorted(order, second, "right")) / (2 * first.size)
+    area = float(above.mean())
+    spread = math.sqrt(float(above.var(ddof=1)) / first.size + float(below.var(ddof=1)) / second.size)
+    reach = student_quantile(min(first.size, second.size) - 1) * spread
+    return Interval(area, max(0.0, area - reach), min(1.0, area + reach), first.size + second.size)
 
 
 def far_apart(vectors: Floats, order: Floats, count: int) -> list[int]:
@@ -160,15 +175,3 @@ def _out_of_fold(kernel: Floats, n: int, rng: np.random.Generator) -> Floats:
             axis=1
         )
     return leaning
-
-
-def _area(first: Floats, second: Floats) -> Interval:
-    """Return the area under the ROC curve with its interval by DeLong, Student's t for the smaller sample."""
-    order = np.sort(second)
-    above = (np.searchsorted(order, first, "left") + np.searchsorted(order, first, "right")) / (2 * second.size)
-    order = np.sort(first)
-    below = 1 - (np.searchsorted(order, second, "left") + np.searchsorted(order, second, "right")) / (2 * first.size)
-    area = float(above.mean())
-    spread = math.sqrt(float(above.var(ddof=1)) / first.size + float(below.var(ddof=1)) / second.size)
-    reach = student_quantile(min(first.size, second.size) - 1) * spread
-    return Interval(area, max(0.0, area - reach), min(1.0, area + reach), first.size + second.size)

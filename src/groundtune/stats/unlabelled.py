@@ -1,16 +1,36 @@
-"""Estimate how many answers are right where nobody has labelled them, from a confidence measured on labelled ones."""
+"""Estimate how many answers are right where nobody has labelled them, from answers that somebody has."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from groundtune.stats.inputs import Floats, as_floats, require_same_length
+from groundtune.stats.inputs import Floats
+from groundtune.stats.intervals import Z_975
+from groundtune.stats.logits import logistic
+from groundtune.stats.two_samples import area_under_curve
 from groundtune.types import Interval
 
 FEWEST = 10
 """Right answers, and wrong ones, that must be known."""
-RESAMPLES = 1_000
+DIRECTIONS = 50
+"""Principal directions of the questions that the model sees."""
+PENALTY = 0.3
+"""Of the squared weights of these directions."""
+STEPS = 30
+CERTAIN = 1e-4
+"""Confidences nearer to 0 or 1 count as this near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Answers whose questions have a vector and that state a confidence."""
+
+    vectors: Floats
+    """Of the questions, shape (n, d)."""
+    confidences: Floats
+    right: Floats
+    """1 for a right answer, 0 for a wrong one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,56 +42,55 @@ class UnlabelledAccuracy:
     """Why it cannot be known."""
 
 
-def unlabelled_accuracy(
-    confidences: Sequence[float], correct: Sequence[float], recent: Sequence[float], *, seed: int = 0
-) -> UnlabelledAccuracy:
-    """Estimate the share of right answers among recent ones by their confidences.
+def unlabelled_accuracy(labelled: Labelled, vectors: Floats, confidences: Floats) -> UnlabelledAccuracy:
+    """Estimate the share of right answers among recent ones, whose vectors and confidences these are.
 
-    The labelled answers say how often an answer of each confidence is right (isotonic regression, Barlow 1972); the
-    mean over the recent confidences is the estimate (Guillory 2021; NannyML calls it CBPE). The interval resamples
-    both. It sees that questions have become harder, as far as the confidence does; it cannot see that the right
-    answer to the same question has changed.
+    A ridge logistic regression learns from the labelled answers how often one is right, by its confidence and by what
+    its question is about; the mean of what it says of the recent ones is the estimate. The interval (delta method)
+    holds what is due to chance. It cannot hold what nobody could see: that the right answer to a question is another
+    one now, or that a confidence means something else for questions that are written differently.
     """
-    known, right, new = as_floats(confidences), as_floats(correct), as_floats(recent)
-    require_same_length(known, right)
-    if new.size < FEWEST:
-        return UnlabelledAccuracy(None, f"only {new.size:,} recent answers state a confidence; {FEWEST} are needed")
-    if min(right.sum(), (1 - right).sum()) < FEWEST:
-        counts = f"{int(right.sum()):,} right and {int((1 - right).sum()):,} wrong"
-        return UnlabelledAccuracy(None, f"of the compared answers {counts}; {FEWEST} each are needed")
-    rng = np.random.default_rng(seed)
-    draws = []
-    separations = []
-    for _ in range(RESAMPLES):
-        chosen, drawn = rng.integers(0, known.size, known.size), rng.integers(0, new.size, new.size)
-        draws.append(_estimate(known[chosen], right[chosen], new[drawn]))
-        separations.append(_separation(known[chosen], right[chosen]))
-    if np.quantile(separations, 0.025) <= 0.5:
+    right = int(labelled.right.sum())
+    wrong = labelled.right.size - right
+    if len(confidences) < FEWEST:
+        return UnlabelledAccuracy(None, f"{len(confidences):,} recent answers state a confidence; {FEWEST} are needed")
+    if min(right, wrong) < FEWEST:
+        message = f"of the compared answers {right:,} are right and {wrong:,} wrong; {FEWEST} each are needed"
+        return UnlabelledAccuracy(None, message)
+    is_right = labelled.right > 0.5
+    if area_under_curve(labelled.confidences[is_right], labelled.confidences[~is_right]).low <= 0.5:
         return UnlabelledAccuracy(None, "the confidence does not tell right answers from wrong ones measurably")
-    low, high = np.quantile(draws, (0.025, 0.975))
-    mean = _estimate(known, right, new)
-    return UnlabelledAccuracy(Interval(mean, min(float(low), mean), max(float(high), mean), new.size))
+    known, new = _columns(labelled, vectors, confidences)
+    penalties = np.array([0.0, 0.0, *[PENALTY] * (known.shape[1] - 2)])
+    weights, precision = _fitted(known, labelled.right, penalties)
+    probability = logistic(new @ weights)
+    mean = float(probability.mean())
+    slope = (new * (probability * (1 - probability))[:, None]).mean(axis=0)
+    variance = float(slope @ np.linalg.solve(precision, slope)) + mean * (1 - mean) / len(new)
+    reach = Z_975 * math.sqrt(variance)
+    return UnlabelledAccuracy(Interval(mean, max(0.0, mean - reach), min(1.0, mean + reach), len(new)))
 
 
-def _estimate(known: Floats, right: Floats, new: Floats) -> float:
-    knots, heights = _isotonic(known, right)
-    return float(np.interp(new, knots, heights).mean())
+def _columns(labelled: Labelled, vectors: Floats, confidences: Floats) -> tuple[Floats, Floats]:
+    """Return what the model sees of labelled and recent answers: 1, the logit of the confidence, the directions."""
+    together = np.concatenate([labelled.vectors, vectors]) - labelled.vectors.mean(axis=0)
+    directions = np.linalg.svd(together, full_matrices=False)[2][:DIRECTIONS]
+    stated = np.clip(np.concatenate([labelled.confidences, confidences]), CERTAIN, 1 - CERTAIN)
+    columns = np.column_stack([np.ones(len(together)), np.log(stated / (1 - stated)), together @ directions.T])
+    return columns[: len(labelled.right)], columns[len(labelled.right) :]
 
 
-def _isotonic(values: Floats, targets: Floats) -> tuple[Floats, Floats]:
-    """Return the knots of the rising curve that fits the targets best, by pooling adjacent violators."""
-    from scipy.optimize import isotonic_regression
-
-    knots, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    means = np.bincount(places, weights=targets) / counts
-    return knots, isotonic_regression(means, weights=counts).x
-
-
-def _separation(values: Floats, right: Floats) -> float:
-    """Return how often a right answer has a higher confidence than a wrong one; 0.5 without any of either."""
-    wrong = np.sort(values[right < 0.5])
-    good = values[right >= 0.5]
-    if not (wrong.size and good.size):
-        return 0.5
-    above = np.searchsorted(wrong, good, "left") + np.searchsorted(wrong, good, "right")
-    return float(above.mean()) / (2 * wrong.size)
+def _fitted(columns: Floats, right: Floats, penalties: Floats) -> tuple[Floats, Floats]:
+    """Return the weights, and the inverse of their covariance. Newton's method."""
+    weights = np.zeros(columns.shape[1])
+    precision = np.eye(columns.shape[1])
+    for _ in range(STEPS):
+        probability = logistic(columns @ weights)
+        gradient = columns.T @ (right - probability) - penalties * weights
+        spread = (columns * (probability * (1 - probability))[:, None]).T @ columns
+        precision = spread + np.diag(penalties + 1e-6)
+        step = np.clip(np.linalg.solve(precision, gradient), -5, 5)
+        weights = weights + step
+        if np.abs(step).max() < 1e-6:
+            break
+    return weights, precision

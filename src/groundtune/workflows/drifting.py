@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ from groundtune.records.audit_log import AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.stats.inputs import Floats
 from groundtune.stats.two_samples import far_apart
-from groundtune.stats.unlabelled import UnlabelledAccuracy, unlabelled_accuracy
+from groundtune.stats.unlabelled import Labelled, UnlabelledAccuracy, unlabelled_accuracy
 from groundtune.workflows.choosing import read_choices
 from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workspace import Workspace
@@ -114,7 +114,7 @@ async def measure_drift(
     if canary:
         signals.append(canary.signal())
     signals = sorted(adjusted(signals), key=lambda signal: not signal.measurable)
-    accuracy, known = await asyncio.to_thread(_accuracy, compared, distinct(own))
+    accuracy, known = await asyncio.to_thread(_accuracy, compared, samples, distinct(own))
     trained = tune_table_of(config, plain(name)) is not None
     actions = advise(signals, trained=trained, to_label=len(to_label))
     return DriftReport(
@@ -145,26 +145,30 @@ def _of(name: str, rows: Sequence[Served]) -> list[Served]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    """Distinct questions of each sample, with their vectors."""
-
-    recent: Sequence[Served]
-    vectors: Floats
-    earlier: Floats
-    compared: Floats
-
-
 async def _embedded(
     embedder: Embedder, recent: Sequence[Served], earlier: Sequence[Served], compared: Sequence[str]
-) -> _Samples:
-    asked = _sampled([row for row in distinct(recent) if row.question])
-    asked_earlier = _sampled([row for row in distinct(earlier) if row.question])
+) -> "_Samples":
+    now, before = ([row for row in distinct(rows) if row.question] for rows in (recent, earlier))
+    recent, earlier = _sampled(now), _sampled(before)
     examples = sorted(set(compared), key=_digest)[:MOST_VECTORS]
-    texts = [*(row.question or "" for row in (*asked, *asked_earlier)), *examples]
+    texts = list(dict.fromkeys([*(row.question or "" for row in (*recent, *earlier)), *examples]))
     vectors = (await embedder.embed_queries(texts)).astype(np.float64) if texts else np.empty((0, 1))
-    first, second = len(asked), len(asked) + len(asked_earlier)
-    return _Samples(asked, vectors[:first], vectors[first:second], vectors[second:])
+    return _Samples(recent, earlier, examples, dict(zip(texts, vectors, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Distinct questions of each sample, and the vectors of all."""
+
+    recent: Sequence[Served]
+    earlier: Sequence[Served]
+    compared: Sequence[str]
+    vectors: Mapping[str, Floats]
+
+    def of(self, questions: Sequence[str | None]) -> Floats:
+        """Return the vectors of questions, shape (n, d)."""
+        vectors = [self.vectors[question] for question in questions if question is not None]
+        return np.array(vectors) if vectors else np.empty((0, 1))
 
 
 def _sampled(rows: Sequence[Served]) -> list[Served]:
@@ -181,32 +185,40 @@ def _questions(samples: _Samples, label: int) -> tuple[list[DriftSignal], list[T
     Of the recent questions, the half that is least like the reference; among them the one that is least like it first,
     then again and again the one that is farthest from all that are chosen.
     """
-    by_examples, leaning = question_signal(samples.vectors, samples.compared, "comparison")
-    by_earlier, leaning_earlier = question_signal(samples.vectors, samples.earlier, "earlier traffic")
+    vectors = samples.of([row.question for row in samples.recent])
+    by_examples, leaning = question_signal(vectors, samples.of(samples.compared), "comparison")
+    earlier = samples.of([row.question for row in samples.earlier])
+    by_earlier, leaning_earlier = question_signal(vectors, earlier, "earlier traffic")
     away = leaning if leaning is not None else leaning_earlier
     if away is None:
         return [by_examples, by_earlier], []
     half = np.argsort(-away, kind="stable")[: max(label, len(away) // 2)]
-    chosen = [samples.recent[half[place]] for place in far_apart(samples.vectors[half], away[half], label)]
+    chosen = [samples.recent[half[place]] for place in far_apart(vectors[half], away[half], label)]
     return [by_examples, by_earlier], [ToLabel(row.id, row.time, row.question or "") for row in chosen]
 
 
-def _accuracy(compared: Compared | None, recent: Sequence[Served]) -> tuple[UnlabelledAccuracy, float | None]:
+def _accuracy(
+    compared: Compared | None, samples: _Samples, recent: Sequence[Served]
+) -> tuple[UnlabelledAccuracy, float | None]:
     """Return the estimated share of right answers among recent ones, and that of the comparison."""
     if compared is None or not compared.rows:
         return UnlabelledAccuracy(None, "the project's choice was not compared"), None
-    scored = [(row.confidence, row.correct) for row in compared.rows if row.correct is not None]
-    known = sum(right for _, right in scored) / len(scored) if scored else None
-    stated = [(confidence, right) for confidence, right in scored if confidence is not None]
-    if not stated:
-        return UnlabelledAccuracy(None, "its answers state no confidence"), known
-    if any(right not in (0, 1) for _, right in stated):
-        return UnlabelledAccuracy(None, "no score says which answers are right"), known
-    if len(stated) < len(scored):
-        return UnlabelledAccuracy(None, "some of its answers in the comparison state no confidence"), known
+    scored = [row for row in compared.rows if row.correct is not None and row.question in samples.vectors]
+    right = np.array([row.correct for row in scored], dtype=np.float64)
+    known = float(right.mean()) if scored else None
     answers = [row for row in recent if row.status in ("answered", "abstained") and not row.degraded]
-    confidences = [row.confidence for row in answers if row.confidence is not None]
-    if len(confidences) < len(answers):
-        return UnlabelledAccuracy(None, "some recent answers state no confidence"), known
-    labelled = [confidence for confidence, _ in stated], [right for _, right in stated]
-    return unlabelled_accuracy(*labelled, confidences), known
+    answers = [row for row in answers if row.question in samples.vectors]
+    unknown = None
+    if any(row.confidence is None for row in (*scored, *answers)):
+        unknown = "not every answer states a confidence"
+    elif not np.isin(right, (0, 1)).all():
+        unknown = "no score says which answers are right"
+    if unknown:
+        return UnlabelledAccuracy(None, unknown), known
+    labelled = Labelled(samples.of([row.question for row in scored]), _confidences(scored), right)
+    vectors = samples.of([row.question for row in answers])
+    return unlabelled_accuracy(labelled, vectors, _confidences(answers)), known
+
+
+def _confidences(rows: Sequence[Served]) -> Floats:
+    return np.array([row.confidence for row in rows], dtype=np.float64)
