@@ -35,6 +35,15 @@ def run(
     stdio: Annotated[
         bool, typer.Option("--stdio", help="Speak that protocol on standard input and output, instead of HTTP.")
     ] = False,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            "--log-format",
+            metavar="FORMAT",
+            help="How the log is written to stderr: text or json.",
+            show_default="serve.log_format, or text",
+        ),
+    ] = None,
     group: Groups = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
@@ -63,8 +72,11 @@ def run(
     from groundtune.serve.keys import KeyFile
     from groundtune.serve.running import serve
 
+    if log_format not in (None, "text", "json"):
+        raise UsageError(f"--log-format {log_format!r} is neither text nor json")
     project = Project.open(folder)
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    options = {"host": host, "port": port, "log_format": log_format}
+    given = {name: value for name, value in options.items() if value is not None}
     settings = project.config.serve.model_copy(update=given)
     project.config = project.config.model_copy(update={"serve": settings})
 

@@ -19,6 +19,7 @@ from groundtune.config.model_tables import EmbedderConfig, ModelConfig, SourceCo
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
 from groundtune.config.review_table import ReviewConfig
 from groundtune.config.serve_table import ServeConfig
+from groundtune.config.telemetry_table import TelemetryConfig
 from groundtune.config.toml_edit import key_lines
 from groundtune.config.tune_tables import ProviderConfig, TuneConfig
 from groundtune.config.values import (
@@ -411,6 +412,7 @@ class Config(Section):
     serve: ServeConfig = ServeConfig()
     drift: DriftConfig = DriftConfig()
     review: ReviewConfig = ReviewConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     @model_validator(mode="before")
     @classmethod

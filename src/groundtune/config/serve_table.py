@@ -1,7 +1,7 @@
 """Define and validate the table [serve] of the project file. Starts nothing."""
 
 import ipaddress
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -86,6 +86,8 @@ class ServeConfig(Section):
     """Further requests that wait for their turn; those beyond get 429."""
     seconds: Seconds = 120
     """Time limit of one request, its waiting included."""
+    log_format: Literal["text", "json"] = "text"
+    """How the log is written to stderr."""
 
     @model_validator(mode="after")
     def _tokens(self) -> Self:

@@ -1,5 +1,6 @@
 """Put the endpoints together as an ASGI application. Starts no server, and asks nothing before the first request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -36,6 +37,7 @@ from groundtune.serve.request_id import RequestIds
 from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import make_serving
 from groundtune.serve.tokens import make_token_check
+from groundtune.serve.tracing import TraceContext, Tracing
 
 PARTS = (
     models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
@@ -56,13 +58,15 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     """
     serve = project.config.serve
     measured = Metrics()
-    serving = make_serving(project, measured)
+    tracing = Tracing(project.config)
+    serving = make_serving(project, measured, tracing)
     tokens = make_token_check(project) if serve.takes_tokens else None
     doors = Doors(KeyFile(project.workspace), serve, open_=open_, spending=serving.spending, tokens=tokens)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, tracing.close)
             stack.push_async_callback(serving.close)
             if mcp:
                 from groundtune.serve.mcp_transports import add_mcp
@@ -98,4 +102,5 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountedRequests, metrics=measured)
     app.add_middleware(RequestIds)
+    app.add_middleware(TraceContext)
     return app

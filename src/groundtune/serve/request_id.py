@@ -14,6 +14,11 @@ ACCEPTED = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _current: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
+def request_id() -> str | None:
+    """Return the id of the request that is being worked on; None outside of one."""
+    return _current.get()
+
+
 def id_header() -> dict[str, str]:
     """Return the header with the id of the request that is being worked on; none outside of one."""
     current = _current.get()

@@ -10,6 +10,7 @@ from groundtune.errors import UsageError
 from groundtune.project import Project
 from groundtune.serve.app import create_app
 from groundtune.serve.keys import KeyFile
+from groundtune.serve.logs import log_as_json
 
 GRACE_SECONDS = 9
 """How long requests may go on after SIGTERM. With the seconds that the project takes to close, less than 20."""
@@ -43,6 +44,8 @@ def make_server(
     if not is_open:
         _check_reachable(project)
     listening = _listen(settings.host, settings.port)
+    if settings.log_format == "json":
+        log_as_json()
     config = uvicorn.Config(
         create_app(project, open_=is_open, mcp=mcp),
         log_level="warning",

@@ -19,8 +19,10 @@ from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.holding import parts_of, when_released
 from groundtune.serve.live_project import LiveProject
+from groundtune.serve.logs import log_ended
 from groundtune.serve.metrics import Metrics
 from groundtune.serve.observing import Ended, Following, Observer, Operation, followed
+from groundtune.serve.tracing import Tracing
 from groundtune.types import (
     Answer,
     AnswerEvent,
@@ -232,7 +234,7 @@ class Serving:
         return self.live.project.config.serve.seconds
 
 
-def make_serving(project: Project, metrics: Metrics) -> Serving:
+def make_serving(project: Project, metrics: Metrics, tracing: Tracing) -> Serving:
     """Return what the requests of a project share, with the limits of its settings."""
     settings = project.config.serve
     live = LiveProject(project)
@@ -243,6 +245,8 @@ def make_serving(project: Project, metrics: Metrics) -> Serving:
     def measure(ended: Ended) -> None:
         metrics.ended(ended, choice=live.project.config.name)
         metrics.circuits(live.project.session.circuits)
+        tracing.ended(ended, live.project.config)
+        log_ended(ended)
 
     return Serving(live, admission, auditor, Spending(project.workspace), observers=[measure])
 
