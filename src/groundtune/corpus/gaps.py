@@ -8,7 +8,8 @@ from typing import Literal
 
 from groundtune.common.text import format_count, one_line
 from groundtune.display import Block, Displayed, Line
-from groundtune.languages.text import stem, stop_words
+from groundtune.languages.language import load
+from groundtune.languages.text import stem
 from groundtune.languages.tokens import fold, tokenize
 from groundtune.stats.clusters import groups_of
 from groundtune.stats.inputs import Floats
@@ -122,7 +123,8 @@ def _labels(groups: Sequence[Sequence[str]], language: str) -> list[str]:
     """Return a label for each group: the words that most of its questions have, and few of the others."""
     written: dict[str, Counter[str]] = {}
     by_group: list[Counter[str]] = []
-    ignored = stop_words(language)
+    data = load(language) or load("english")
+    ignored = data.stop_words if data else frozenset()
     for group in groups:
         stems: Counter[str] = Counter()
         for question in group:
