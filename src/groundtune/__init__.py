@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from groundtune.measure.retrieval_quality import Miss, RetrievalReport, StageReport
     from groundtune.note import Note
     from groundtune.project import Project
+    from groundtune.project.ship_check import ShipItem, ShipReport
     from groundtune.protocols import (
         Approach,
         Embedder,
@@ -144,6 +145,7 @@ _MODULES = {
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
     "note": "Note",
     "project": "Project",
+    "project.ship_check": "ShipItem ShipReport",
     "protocols": (
         "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach SupportChecker TrainingKind"
     ),
@@ -172,11 +174,11 @@ _MODULES = {
     "workflows.drafting": "DraftReport",
     "workflows.estimating": "Estimate",
     "workflows.evaluating": "ParserTrial WeightFit",
+    "workflows.forgetting": "ForgetReport",
     "workflows.judging": "JudgeAgreement",
     "workflows.learning_curve": "PlannedTraining",
     "workflows.promoting": "PromotionReport",
     "workflows.reporting": "Report",
-    "workflows.forgetting": "ForgetReport",
     "workflows.reviewing_answers": "ReviewItem ReviewList ReviewOutcome",
     "workflows.sweep_report": "SweepReport",
     "workflows.verifying": "Verification",
@@ -276,6 +278,8 @@ __all__ = [
     "ServedAnswer",
     "Server",
     "ServingCheck",
+    "ShipItem",
+    "ShipReport",
     "Source",
     "SourceChanges",
     "SourceItem",

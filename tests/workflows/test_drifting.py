@@ -115,7 +115,7 @@ def test_the_canary_is_frozen_first_and_compared_then(make_project: MakeProject,
             "docs/refunds.md": "# Refunds\n\nA refund is paid within 30 days.\n",
             "examples.jsonl": "\n".join(map(json.dumps, rows)),
         },
-        toml='[documents]\ninclude = ["docs/**"]\n[examples]\nfiles = ["examples.jsonl"]\n[drift]\ncanary = 3\n',
+        toml='[documents]\ninclude = ["docs/**"]\n[examples]\nfiles = ["examples.jsonl"]\n[drift]\ncanary = 6\n',
     )
     with Project.open(folder) as project:
         project.session.embedder = embedder
@@ -123,15 +123,15 @@ def test_the_canary_is_frozen_first_and_compared_then(make_project: MakeProject,
         serve_answers(project, REFUNDS, 12, days_ago=2)
         first = project.drift()
         assert first.canary is None
-        assert first.notes == ("canary: 3 answers are frozen now; the next run compares with them",)
+        assert first.notes == ("canary: 4 answers are frozen now; the next run compares with them",)
         second = project.drift().canary
         assert second is not None
-        assert (second.n, second.changed, second.passed, second.new_index) == (3, (), True, False)
+        assert (second.n, second.changed, second.passed, second.new_index) == (4, (), True, False)
         (folder / "docs/refunds.md").write_text("# Refunds\n\nA refund is paid within 60 days.\n")
         project.ingest()
         third = project.drift().canary
         assert third is not None
-        assert (len(third.changed), len(third.worse), third.new_index) == (3, 3, True)
+        assert (len(third.changed), len(third.worse), third.new_index) == (4, 4, True)
         kept = read_canary(project.workspace)
         assert kept is not None
         assert kept.last == third

@@ -40,14 +40,20 @@ def run(
             help="Check what the indexed documents say instead: versions, contradictions, what is stale or unused.",
         ),
     ] = False,
+    ship: Annotated[
+        bool,
+        typer.Option(
+            "--ship", help="Check what has to be in place before the project is served: choice, canary, monitoring, …"
+        ),
+    ] = False,
     allow_truncation: AllowTruncation = None,
     folder: ProjectFolder = Path(),
     json: Json = False,
 ) -> None:
     """Check the project file, documents, examples and models for problems before you spend time or money.
 
-    Exit code: 0 if there are no problems, 1 if training would be refused, 2 if the configuration or data is invalid,
-    3 if something is missing (such as a file, a key or a model).
+    Exit code: 0 if there are no problems, 1 if training would be refused or something is missing to ship, 2 if the
+    configuration or data is invalid, 3 if something is missing (such as a file, a key or a model).
     """
     if tune is not None:
         raise typer.Exit(_check_training(folder, tune, allow_truncation, json=json))
@@ -56,6 +62,8 @@ def run(
     if documents:
         _check_documents(folder, json=json)
         return
+    if ship:
+        raise typer.Exit(_check_ship(folder, json=json))
     report = check_project(folder)
     if json:
         output.print_json({"ok": report.exit_code == 0, **output.jsonable(report)})
@@ -73,6 +81,18 @@ def _check_documents(folder: Path, *, json: bool) -> None:
         output.print_json(report)
     else:
         output.print_line(str(report))
+
+
+def _check_ship(folder: Path, *, json: bool) -> int:
+    from groundtune.project import Project
+
+    with Project.open(folder) as project:
+        report = project.check_ship()
+    if json:
+        output.print_json({"ready": report.ready, **output.jsonable(report)})
+    else:
+        output.print_line(str(report))
+    return 0 if report.ready else 1
 
 
 def _check_training(folder: Path, name: str, allow_truncation: int | None, *, json: bool) -> int:

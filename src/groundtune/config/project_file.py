@@ -19,6 +19,7 @@ from groundtune.config.model_tables import EmbedderConfig, ModelConfig, SourceCo
 from groundtune.config.problems import apply_environment, problems_from, syntax_problem
 from groundtune.config.review_table import ReviewConfig
 from groundtune.config.serve_table import ServeConfig
+from groundtune.config.ship_table import ShipConfig
 from groundtune.config.telemetry_table import TelemetryConfig
 from groundtune.config.toml_edit import key_lines
 from groundtune.config.tune_tables import ProviderConfig, TuneConfig
@@ -413,6 +414,7 @@ class Config(Section):
     drift: DriftConfig = DriftConfig()
     review: ReviewConfig = ReviewConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
+    ship: ShipConfig = ShipConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -432,6 +434,11 @@ class Config(Section):
         if self.review.hold and not self.serve.audit:
             message = "no answer can wait for a person when none is recorded"
             raise value_error(message, hint="leave out [review] hold, or set [serve] audit = true", key="review")
+        if self.serve.when_spent == "degrade" and self.fallback is None:
+            hint = 'add a table [fallback], or write when_spent = "stop"'
+            raise value_error(
+                'when_spent = "degrade" needs [fallback], whose last approach answers', hint=hint, key="serve"
+            )
         if self.retrieval.history == "rewrite" and self.models["default"].kind == "quote":
             message = 'history = "rewrite" needs a model that generates text'
             raise value_error(message, hint='add [models.default], or write history = "join"', key="retrieval")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from groundtune.config.values import AsTuple, Seconds, Section, Text, Url, value_error
+from groundtune.config.values import AsTuple, Seconds, Section, Text, Url, Usd, value_error
 
 
 def _network(value: str) -> str:
@@ -86,6 +86,10 @@ class ServeConfig(Section):
     """Further requests that wait for their turn; those beyond get 429."""
     seconds: Seconds = 120
     """Time limit of one request, its waiting included."""
+    budget_usd_per_day: Usd | None = None
+    """Most that the answers of a day may cost together, in US dollars; None: no such budget."""
+    when_spent: Literal["stop", "degrade"] = "stop"
+    """Refuse requests when it is spent, or have the last approach of [fallback] answer them."""
     log_format: Literal["text", "json"] = "text"
     """How the log is written to stderr."""
 

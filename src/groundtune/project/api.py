@@ -21,6 +21,7 @@ from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore, make_question
 from groundtune.project.create import Documents, Examples, create_project
+from groundtune.project.ship_check import ShipReport
 from groundtune.protocols import Approach
 from groundtune.review.queue import QueueItem, State
 from groundtune.tune.job import JobAction, TrainingStep
@@ -595,3 +596,7 @@ class Project(AsyncVerbs):
         was recorded in these days, and what `ask` raises when no example of the canary set is answered.
         """
         return self.loop.run(self.adrift(days=days, label=label, canary=canary))
+
+    def check_ship(self) -> ShipReport:
+        """Return whether the project may be served to people, and what is missing. Asks no model."""
+        return self.loop.run(self.acheck_ship())

@@ -31,6 +31,7 @@ from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.older_versions import mark_older_versions
 from groundtune.project.session import Session
+from groundtune.project.ship_check import ShipReport, check_ship
 from groundtune.protocols import Approach, Embedder, HasThreshold
 from groundtune.review.queue import QueueItem, ReviewQueue, State
 from groundtune.tune.artifacts import list_artifacts
@@ -932,6 +933,12 @@ class AsyncVerbs:
             canary=checked.last if checked else None,
             notes=notes,
         )
+
+    @on_project_loop
+    async def acheck_ship(self) -> ShipReport:
+        """Return whether the project may be served to people, and what is missing. Asks no model."""
+        examples = await asyncio.to_thread(self.session.examples)
+        return await asyncio.to_thread(check_ship, self.workspace, self.config, examples)
 
     async def _ask_canary(self, name: str) -> CanarySet:
         choices = await asyncio.to_thread(choosing.read_choices, self.workspace)

@@ -1,4 +1,4 @@
-"""Keep what each API key has cost, in `.groundtune/spending.sqlite`: one row an answer. Refuses nothing.
+"""Keep what answers have cost, by API key, in `.groundtune/spending.sqlite`: one row an answer. Refuses nothing.
 
 Several processes add to it and read it, so that a budget holds for all of them together.
 """
@@ -56,12 +56,12 @@ class Spending:
             database.execute("INSERT INTO spending VALUES (?, ?, ?)", (key, _text(moment), usd))
             database.execute("DELETE FROM spending WHERE time < ?", (_text(moment - timedelta(days=KEPT_DAYS)),))
 
-    def spent(self, key: str, period: Period, *, now: datetime | None = None) -> Spent:
-        """Return what a key has spent since the day or month began, by UTC."""
+    def spent(self, key: str | None, period: Period, *, now: datetime | None = None) -> Spent:
+        """Return what a key has spent since the day or month began, by UTC. None: all keys, and who has none."""
         if not self._path.exists():
             return Spent(0.0)
         begin = _text(period_begin(period, now or datetime.now(UTC)))
-        query = "SELECT total(usd), count(*) - count(usd) FROM spending WHERE key = ? AND time >= ?"
+        query = "SELECT total(usd), count(*) - count(usd) FROM spending WHERE key = ifnull(?, key) AND time >= ?"
         with self._connection() as database:
             usd, unknown = database.execute(query, (key, begin)).fetchone()
             (dearest,) = database.execute("SELECT max(usd) FROM spending WHERE usd > 0").fetchone()

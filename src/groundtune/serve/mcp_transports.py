@@ -3,6 +3,7 @@
 Over HTTP each request stands for itself, so that no session can pass from one caller to another.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from groundtune.serve.errors import RequestRefusedError
 from groundtune.serve.mcp_tools import make_mcp_server
 from groundtune.serve.metrics import Metrics
 from groundtune.serve.serving import Serving, make_serving
+from groundtune.serve.tracing import Tracing
 from groundtune.serve.wire_citations import base_url
 
 PATH = "/mcp"
@@ -62,8 +64,10 @@ def serve_stdio(project: Project, *, groups: Sequence[str] = ()) -> None:
 async def _serve_stdio(project: Project, caller: Caller) -> None:
     settings = project.config.serve
     base = settings.public_url or f"http://{settings.host}:{settings.port}"
-    serving = make_serving(project, Metrics())
+    tracing = Tracing(project.config)
+    serving = make_serving(project, Metrics(), tracing)
     try:
         await make_mcp_server(serving, lambda _: (caller, base)).run_stdio_async()
     finally:
         await serving.close()
+        await asyncio.to_thread(tracing.close)

@@ -17,6 +17,7 @@ from groundtune.serve.admission import Admission
 from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
 from groundtune.serve.client import unless_client_leaves
+from groundtune.serve.day_budget import DayBudget, as_stand_in
 from groundtune.serve.holding import parts_of, when_released
 from groundtune.serve.live_project import LiveProject
 from groundtune.serve.logs import log_ended
@@ -69,6 +70,7 @@ class Serving:
     ) -> None:
         self.live = live
         self.spending = spending
+        self._budget = DayBudget(spending)
         self._admission = admission
         self._auditor = auditor
         self._observers = observers
@@ -107,14 +109,16 @@ class Serving:
     async def _whole(self, asked: Asked, caller: Caller) -> Answer:
         end = self._end
         async with self.turn() as project, self._charged(caller) as cost:
+            stand_in = await self._budget.stand_in(project.config, asked.approach)
             answer = await project.aask(
                 asked.text,
-                approach=asked.approach,
+                approach=stand_in or asked.approach,
                 groups=caller.groups,
                 filters=asked.filters,
                 history=asked.history,
-                sampling=asked.sampling,
+                sampling=None if stand_in else asked.sampling,
             )
+            answer = as_stand_in(answer) if stand_in else answer
             cost.usd = _cost(answer)
             held = await self._auditor.answered(
                 project, caller, asked.approach, asked.text, answer, history=asked.history
@@ -124,22 +128,22 @@ class Serving:
     async def complete(self, messages: Sequence[Message], sampling: Sampling, caller: Caller) -> Generation:
         """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
         async with self.turn() as project, self._charged(caller) as cost:
+            await self._budget.require(project.config)
             generation = await project.acomplete(messages, sampling=sampling)
             cost.usd = generation.usage.usd
             return generation
 
     @asynccontextmanager
     async def _charged(self, caller: Caller) -> AsyncIterator["_Cost"]:
-        """Charge a key for what was asked of a model; work that was broken off, which may be billed, as unknown."""
+        """Note what a request costs; work that broke off, which may be billed, as unknown."""
         cost = _Cost()
         try:
             yield cost
         except BaseException as error:
-            if caller.key and (cost.usd is not None or _may_be_billed(error)):
-                await asyncio.shield(asyncio.to_thread(self.spending.add, caller.key, cost.usd))
+            if cost.usd is not None or _may_be_billed(error):
+                await asyncio.shield(asyncio.to_thread(self.spending.add, caller.key or "", cost.usd))
             raise
-        if caller.key:
-            await asyncio.to_thread(self.spending.add, caller.key, cost.usd)
+        await asyncio.to_thread(self.spending.add, caller.key or "", cost.usd)
 
     async def begun(self, request: Request, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Return the events of an answer once its first text is there.
@@ -190,13 +194,14 @@ class Serving:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout_at(end):
                 project = await stack.enter_async_context(self._slot())
+            stand_in = await self._budget.stand_in(project.config, asked.approach)
             stream = project.astream(
                 asked.text,
-                approach=asked.approach,
+                approach=stand_in or asked.approach,
                 groups=caller.groups,
                 filters=asked.filters,
                 history=asked.history,
-                sampling=asked.sampling,
+                sampling=None if stand_in else asked.sampling,
             )
             async with aclosing(stream), self._charged(caller) as cost:
                 while True:
@@ -205,7 +210,8 @@ class Serving:
                     except StopAsyncIteration:
                         break
                     if isinstance(event, Done):
-                        answer = event.answer
+                        answer = as_stand_in(event.answer) if stand_in else event.answer
+                        event = Done(answer)
                         cost.usd = _cost(answer)
                         if await self._auditor.answered(
                             project, caller, asked.approach, asked.text, answer, history=asked.history

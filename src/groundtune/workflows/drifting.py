@@ -89,7 +89,7 @@ async def measure_drift(
 ) -> DriftReport:
     """Return whether recent answers have drifted. name: the project's choice. label: questions to label at most.
 
-    Raises MissingError when no answer was recorded in these days.
+    Raises MissingError when no answer was recorded in these days, and no canary set was asked.
     """
     end = now or datetime.now(UTC)
     recent_since = (end - timedelta(days=days)).isoformat(timespec="milliseconds")
@@ -97,7 +97,7 @@ async def measure_drift(
     served = await asyncio.to_thread(read_served, workspace, since=since)
     recent = [row for row in served if row.time >= recent_since]
     earlier = [row for row in served if row.time < recent_since]
-    if not recent:
+    if not recent and canary is None and not notes:
         raise MissingError(
             f"no answer was recorded in the last {days:,} days",
             hint="groundtune serve records them unless [serve] audit = false; --days looks further back",
