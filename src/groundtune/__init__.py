@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from groundtune.config.tune_tables import TrainingConfig
     from groundtune.corpus.contradictions import Contradiction
     from groundtune.corpus.dates import StaleDate
+    from groundtune.corpus.gaps import GapsReport, OpenQuestion, Topic
     from groundtune.corpus.report import DocumentsReport
     from groundtune.corpus.sizes import OddSize
     from groundtune.corpus.unused import UnusedFile
@@ -125,6 +126,7 @@ _MODULES = {
     "config.tune_tables": "TrainingConfig",
     "corpus.contradictions": "Contradiction",
     "corpus.dates": "StaleDate",
+    "corpus.gaps": "GapsReport OpenQuestion Topic",
     "corpus.report": "DocumentsReport",
     "corpus.sizes": "OddSize",
     "corpus.unused": "UnusedFile",
@@ -228,6 +230,7 @@ __all__ = [
     "FileRow",
     "ForgetReport",
     "FormatError",
+    "GapsReport",
     "Generation",
     "Generator",
     "Grounding",
@@ -246,6 +249,7 @@ __all__ = [
     "MissingError",
     "Note",
     "OddSize",
+    "OpenQuestion",
     "OperatingPoint",
     "ParseError",
     "ParsedDocument",
@@ -294,6 +298,7 @@ __all__ = [
     "TextBuilder",
     "TextDelta",
     "ToLabel",
+    "Topic",
     "Trace",
     "TrainingConfig",
     "TrainingKind",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from groundtune.config import find_project, load_config
+from groundtune.corpus.gaps import GapsReport
 from groundtune.corpus.report import DocumentsReport
 from groundtune.decide.routing import Routing
 from groundtune.drafting.draft import KINDS, Kind
@@ -596,6 +597,15 @@ class Project(AsyncVerbs):
         was recorded in these days, and what `ask` raises when no example of the canary set is answered.
         """
         return self.loop.run(self.adrift(days=days, label=label, canary=canary))
+
+    def gaps(self, *, groups: Sequence[str] = (), days: int = 28) -> GapsReport:
+        """Return what people ask and the documents leave open: unanswered, contradicting, superseded; by topic.
+
+        groups: access groups of whoever reads the list; questions that were asked with others are left out, and so are
+        documents. days: served answers of so many days count, and the comparison. Asks no model. Raises MissingError
+        without an index.
+        """
+        return self.loop.run(self.agaps(groups=groups, days=days))
 
     def check_ship(self) -> ShipReport:
         """Return whether the project may be served to people, and what is missing. Asks no model."""

@@ -20,6 +20,7 @@ from groundtune.common.event_loop import Loop, closing, on_project_loop
 from groundtune.common.text import storable
 from groundtune.config import PROJECT_FILE, Config, load_config
 from groundtune.config.fitted_values import Fitted
+from groundtune.corpus.gaps import GapsReport
 from groundtune.corpus.report import DocumentsReport
 from groundtune.dataset.examples import select_split
 from groundtune.decide.routing import Routing
@@ -78,6 +79,7 @@ from groundtune.workflows.canary import CanaryParts, CanarySet, ask_canary
 from groundtune.workflows.checking_documents import check_documents
 from groundtune.workflows.drifting import measure_drift
 from groundtune.workflows.estimating import Estimate, estimate
+from groundtune.workflows.finding_gaps import find_gaps
 from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.forgetting import ForgetReport
 from groundtune.workflows.ingesting import ingest, remove_gone
@@ -933,6 +935,18 @@ class AsyncVerbs:
             canary=checked.last if checked else None,
             notes=notes,
         )
+
+    @on_project_loop
+    async def agaps(self, *, groups: Sequence[str] = (), days: int = 28) -> GapsReport:
+        """Return what people ask and the documents leave open: unanswered, contradicting, superseded; by topic.
+
+        groups: access groups of whoever reads the list; questions that were asked with others are left out, and so are
+        documents. days: served answers of so many days count, and the comparison. Asks no model. Raises MissingError
+        without an index.
+        """
+        embedder, name = build.prepare_for_many(self.session.get_embedder()), default_approach(self.config)
+        async with self.session.index() as opened:
+            return await find_gaps(self.workspace, self.config, opened, embedder, name, groups=groups, days=days)
 
     @on_project_loop
     async def acheck_ship(self) -> ShipReport:

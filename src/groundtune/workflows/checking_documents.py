@@ -13,7 +13,7 @@ from groundtune.corpus.report import DocumentsReport
 from groundtune.corpus.sizes import odd_sizes
 from groundtune.corpus.unused import LEAST_QUESTIONS, unused_files
 from groundtune.corpus.versions import version_pairs
-from groundtune.types import Example, FileRow, Question, Scope
+from groundtune.types import EVERYONE, Example, FileRow, Question, Scope
 
 DEPTH = 10
 """Passages by which a question finds a file."""
@@ -29,10 +29,19 @@ async def check_documents(
     return await asyncio.to_thread(_report, corpus, rows, found, len(examples), language, today)
 
 
-async def read_corpus(opened: OpenIndex) -> tuple[list[FileRow], list[CorpusFile], Scope]:
-    """Return the rows and the files of an index, and the scope in which all of it is seen."""
+async def read_corpus(
+    opened: OpenIndex, groups: Sequence[str] | None = None
+) -> tuple[list[FileRow], list[CorpusFile], Scope]:
+    """Return the rows and the files of an index, and the scope in which they are seen.
+
+    groups: of whoever reads them; None: all there are.
+    """
     rows = await opened.catalog.files()
-    scope = Scope(tuple(sorted({group for row in rows.values() for group in row.groups})))
+    if groups is None:
+        groups = sorted({group for row in rows.values() for group in row.groups})
+    else:
+        rows = {source: row for source, row in rows.items() if {EVERYONE, *groups} & set(row.groups)}
+    scope = Scope(tuple(groups))
     passages = without_overlap(await opened.store.scan(scope))
     documents = [await opened.document_by_source(source) for source, row in rows.items() if row.documents == 1]
     return list(rows.values()), corpus_files([document for document in documents if document], passages), scope

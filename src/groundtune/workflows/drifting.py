@@ -25,7 +25,7 @@ from groundtune.stats.inputs import Floats
 from groundtune.stats.two_samples import far_apart
 from groundtune.stats.unlabelled import Labelled, UnlabelledAccuracy, unlabelled_accuracy
 from groundtune.workflows.choosing import read_choices
-from groundtune.workflows.runs import read_run, run_folder
+from groundtune.workflows.runs import Run, read_run, run_folder
 from groundtune.workspace import Workspace
 
 MOST_VECTORS = 1_000
@@ -55,11 +55,8 @@ def read_served(workspace: Workspace, *, since: str) -> list[Served]:
 
 def read_compared(workspace: Workspace, config: Config, name: str) -> Compared | None:
     """Return the comparison that the choice came from, else the latest; None without one."""
-    choices = read_choices(workspace)
-    chosen = choices[-1].run if choices and choices[-1].approach == name else None
-    try:
-        run = read_run(run_folder(workspace, chosen))
-    except MissingError:
+    run = read_compared_run(workspace, name)
+    if run is None:
         return None
     questions, primary = {example.id: example.input for example in run.examples}, primary_score(config)
     rows = [
@@ -68,6 +65,16 @@ def read_compared(workspace: Workspace, config: Config, name: str) -> Compared |
         if result.approach in (name, plain(name)) and result.status != "error" and result.example in questions
     ]
     return Compared(run.name or "", tuple(questions.values()), tuple(rows))
+
+
+def read_compared_run(workspace: Workspace, name: str) -> Run | None:
+    """Return the run that a choice came from, else the latest; None without one."""
+    choices = read_choices(workspace)
+    chosen = choices[-1].run if choices and choices[-1].approach == name else None
+    try:
+        return read_run(run_folder(workspace, chosen))
+    except MissingError:
+        return None
 
 
 def plain(name: str) -> str:
