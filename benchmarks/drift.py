@@ -35,7 +35,7 @@ from groundtune.stats.unlabelled import Labelled, unlabelled_accuracy
 Floats = NDArray[np.float64]
 SEED = 7
 PER_INTENT = 10
-RECENT, EARLIER, EXAMPLES = 200, 400, 200
+RECENT, EARLIER, EXAMPLES = 100, 200, 200
 """Questions of each sample."""
 LEAST_CONFIDENT = 0.3
 """Below this confidence the classifier abstains."""

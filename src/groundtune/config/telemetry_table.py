@@ -2,6 +2,9 @@
 
 from groundtune.config.values import Section, Url
 
+COLLECTORS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Environment variables of OpenTelemetry that name a collector."""
+
 
 class TelemetryConfig(Section):
     """Where the server sends OpenTelemetry spans."""

@@ -9,6 +9,7 @@ from groundtune import build
 from groundtune.build.approach_registry import default_approach
 from groundtune.common.text import format_count
 from groundtune.config import Config
+from groundtune.config.telemetry_table import COLLECTORS
 from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import GroundtuneError
 from groundtune.measure.metric_names import ASSERTED_WRONG
@@ -20,9 +21,6 @@ from groundtune.workflows.choosing import Choice, read_choices
 from groundtune.workflows.reporting import evaluate_run
 from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workspace import Workspace
-
-COLLECTORS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Environment variables that name a collector of spans."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from groundtune.config import Config
 from groundtune.config.model_tables import ModelConfig
+from groundtune.config.telemetry_table import COLLECTORS
 from groundtune.errors import UsageError, need
 from groundtune.models.openai_client import is_local
 from groundtune.serve.observing import Ended
@@ -28,8 +29,6 @@ from groundtune.types import Answer, Message
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Environment variables of OpenTelemetry that name a collector."""
 NANOSECONDS = 1_000_000_000
 OWN = "groundtune"
 """Provider of what this process computes itself."""
@@ -91,9 +90,9 @@ def _provider(config: Config) -> "TracerProvider | None":
     None leaves it to the process around: one that sets a provider itself gets the spans.
     """
     endpoint = config.telemetry.endpoint
-    if endpoint is None and not any(os.environ.get(name) for name in ENDPOINTS):
+    if endpoint is None and not any(os.environ.get(name) for name in COLLECTORS):
         return None
-    _check_residency(config, endpoint or next(os.environ[name] for name in ENDPOINTS if os.environ.get(name)))
+    _check_residency(config, endpoint or next(os.environ[name] for name in COLLECTORS if os.environ.get(name)))
     sdk = need("opentelemetry.sdk.trace", extra="telemetry")
     export = need("opentelemetry.sdk.trace.export", extra="telemetry")
     otlp = need("opentelemetry.exporter.otlp.proto.http.trace_exporter", extra="telemetry")
