@@ -29,6 +29,17 @@ def run(
             show_default="serve.port, or 8090",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help="Processes that answer.",
+            min=1,
+            max=64,
+            show_default="serve.workers, or 1",
+        ),
+    ] = None,
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Also speak the Model Context Protocol, at /mcp (extra mcp).")
     ] = False,
@@ -75,7 +86,7 @@ def run(
     if log_format not in (None, "text", "json"):
         raise UsageError(f"--log-format {log_format!r} is neither text nor json")
     project = Project.open(folder)
-    options = {"host": host, "port": port, "log_format": log_format}
+    options = {"host": host, "port": port, "workers": workers, "log_format": log_format}
     given = {name: value for name, value in options.items() if value is not None}
     settings = project.config.serve.model_copy(update=given)
     project.config = project.config.model_copy(update={"serve": settings})

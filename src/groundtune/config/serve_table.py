@@ -80,10 +80,12 @@ class ServeConfig(Section):
     """Whether every answer is recorded."""
     audit_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     """Records that are older are deleted; None: none is."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that answer."""
     running: Annotated[int, Field(ge=1, le=10_000)] = 64
-    """Requests that are worked on at once."""
+    """Requests that each worker works on at once."""
     waiting: Annotated[int, Field(ge=0, le=100_000)] = 64
-    """Further requests that wait for their turn; those beyond get 429."""
+    """Further requests that wait for their turn at a worker; those beyond get 429."""
     seconds: Seconds = 120
     """Time limit of one request, its waiting included."""
     budget_usd_per_day: Usd | None = None

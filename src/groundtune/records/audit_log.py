@@ -11,19 +11,19 @@ import hashlib
 import json
 import secrets
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from groundtune.common.format_version import check_number
 from groundtune.common.text import storable
 from groundtune.errors import MissingError
+from groundtune.records.database import opened, overwrite_erased
 from groundtune.workspace import Workspace
 
 FORMAT_VERSION = 1
-BUSY_SECONDS = 10.0
 BEGINNING = "0" * 64
 """What the first record follows."""
 TABLES = """
@@ -72,13 +72,14 @@ class AuditLog:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._path = workspace.folder / "audit.sqlite"
+        self._appending = threading.Lock()
+        """Makes the threads of a process wait in turn: SQLite lets them try by chance until they give up."""
 
     def append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """Add a record with the keys `id` and `time`; it is on disk when this returns. texts: by name."""
-        self._workspace.create()
-        self._path.touch(mode=0o600)
         salted = {name: (secrets.token_hex(16), storable(text)) for name, text in texts.items()}
-        with self._connection() as database:
+        self._workspace.create()
+        with self._appending, self._opened() as database:
             database.execute("BEGIN IMMEDIATE")
             number, before = _last(database)
             digests = {name: _digest(salt, text) for name, (salt, text) in salted.items()}
@@ -90,12 +91,19 @@ class AuditLog:
             database.executemany("INSERT INTO texts VALUES (?, ?, ?, ?)", rows)
             database.execute("COMMIT")
 
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Keep the file open, so that `append` takes half the time: closing it writes everything a second time."""
+        self._workspace.create()
+        with self._opened():
+            yield
+
     def expire(self, *, days: int, now: datetime | None = None) -> int:
         """Delete records that are older than so many days, the oldest first; return how many."""
         if not self._path.exists():
             return 0
         before = ((now or datetime.now(UTC)) - timedelta(days=days)).isoformat(timespec="milliseconds")
-        with self._connection() as database:
+        with self._opened() as database:
             database.execute("BEGIN IMMEDIATE")
             (kept,) = database.execute("SELECT min(number) FROM records WHERE time >= ?", (before,)).fetchone()
             last = _last(database)[0] if kept is None else kept - 1
@@ -108,13 +116,14 @@ class AuditLog:
             database.execute("DELETE FROM expired")
             database.execute("INSERT INTO expired VALUES (?, ?)", found)
             database.execute("COMMIT")
+            overwrite_erased(database)
         return int(deleted)
 
     def erase(self, answers: Collection[str], *, dry_run: bool = False) -> int:
         """Erase the texts of these answers; the chain stays whole. Return how many had any."""
         if not answers or not self._path.exists():
             return 0
-        with self._connection() as database:
+        with self._opened() as database:
             database.execute("BEGIN IMMEDIATE")
             found = database.execute("SELECT DISTINCT number, answer FROM records JOIN texts USING (number)").fetchall()
             numbers = [(number,) for number, answer in found if answer in answers]
@@ -123,6 +132,7 @@ class AuditLog:
             database.execute("COMMIT")
             if not dry_run:
                 database.execute("VACUUM")
+                overwrite_erased(database)
         return len({answer for _, answer in found if answer in answers})
 
     def find(self, answer: str) -> AuditEntry:
@@ -151,7 +161,7 @@ class AuditLog:
         """
         if not self._path.exists():
             return
-        with self._connection() as database:
+        with self._opened() as database:
             found = database.execute("SELECT digest FROM records WHERE number = ?", (number,)).fetchone()
             same = found == (digest,) if found else number <= _anchor(database)[0]
             yield from _read(database, "number > ?", number if same else 0)
@@ -163,7 +173,7 @@ class AuditLog:
     def _entries(self, condition: str, *values: object) -> Iterator[AuditEntry]:
         if not self._path.exists():
             return
-        with self._connection() as database:
+        with self._opened() as database:
             yield from _read(database, condition, *values)
 
     def verify(self, *, head: str | None = None, expires: bool = True) -> AuditCheck:
@@ -175,7 +185,7 @@ class AuditLog:
         if not self._path.exists():
             problem = None if head is None else "there are no records"
             return AuditCheck(0, BEGINNING, problem)
-        with self._connection() as database:
+        with self._opened() as database:
             number, digest = _anchor(database)
             expired = number
             if expired and not expires:
@@ -198,16 +208,8 @@ class AuditLog:
         more = ", unless its record is among those that have expired" if expired else ""
         return AuditCheck(count, digest, f"the digest noted earlier is not in the chain{more}", expired)
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("PRAGMA secure_delete = ON")
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="move it away")
-            if version == 0:
-                database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
-            yield database
+    def _opened(self) -> AbstractContextManager[sqlite3.Connection]:
+        return opened(self._path, tables=TABLES, version=FORMAT_VERSION)
 
 
 def _read(database: sqlite3.Connection, condition: str, *values: object) -> Iterator[AuditEntry]:

@@ -2,17 +2,16 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from groundtune.common.format_version import check_number
 from groundtune.common.text import storable
+from groundtune.records.database import opened, overwrite_erased
 from groundtune.workspace import Workspace
 
 FORMAT_VERSION = 1
-BUSY_SECONDS = 10.0
 TABLE = """
 CREATE TABLE IF NOT EXISTS feedback (
     id INTEGER PRIMARY KEY,
@@ -21,7 +20,7 @@ CREATE TABLE IF NOT EXISTS feedback (
     rating TEXT NOT NULL,
     comment TEXT NOT NULL,
     caller TEXT NOT NULL
-)
+);
 """
 Rating = Literal["up", "down"]
 
@@ -50,7 +49,7 @@ class FeedbackLog:
         """Add a row; it is on disk when this returns."""
         self._workspace.create()
         row = (_now(), answer, rating, storable(comment), caller)
-        with self._connection() as database, database:
+        with self._opened() as database:
             database.execute("INSERT INTO feedback (time, answer, rating, comment, caller) VALUES (?, ?, ?, ?, ?)", row)
 
     def rows(self, *, after: int = 0, answer: str | None = None) -> Iterator[FeedbackRow]:
@@ -61,7 +60,7 @@ class FeedbackLog:
         if not self._path.exists():
             return
         query = "SELECT id, time, answer, rating, comment, caller FROM feedback WHERE id > ? AND ? IN (answer, '')"
-        with self._connection() as database:
+        with self._opened() as database:
             known = database.execute("SELECT 1 FROM feedback WHERE id = ?", (after,)).fetchone()
             for row in database.execute(f"{query} ORDER BY id", (after if known else 0, answer or "")):
                 yield FeedbackRow(*row)
@@ -75,22 +74,15 @@ class FeedbackLog:
         """Erase the comments of these rows, whose ratings stay."""
         if not numbers or not self._path.exists():
             return
-        with self._connection() as database:
-            with database:
-                rows = [(number,) for number in numbers]
-                database.executemany("UPDATE feedback SET comment = '' WHERE id = ?", rows)
+        with self._opened() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("UPDATE feedback SET comment = '' WHERE id = ?", [(number,) for number in numbers])
+            database.execute("COMMIT")
             database.execute("VACUUM")
+            overwrite_erased(database)
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database:
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("PRAGMA secure_delete = ON")
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="move it away")
-            if version == 0:
-                database.executescript(f"{TABLE}; PRAGMA user_version = {FORMAT_VERSION};")
-            yield database
+    def _opened(self) -> AbstractContextManager[sqlite3.Connection]:
+        return opened(self._path, tables=TABLE, version=FORMAT_VERSION)
 
 
 def _now() -> str:

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from groundtune.project import Project
+from groundtune.records.audit_log import AuditLog
 from groundtune.serve import (
     asking,
     chat_completions,
@@ -67,6 +68,8 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.close)
+            if serve.audit:
+                stack.enter_context(AuditLog(project.workspace).held_open())
             stack.push_async_callback(serving.close)
             if mcp:
                 from groundtune.serve.mcp_transports import add_mcp

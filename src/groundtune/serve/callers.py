@@ -62,7 +62,7 @@ class Doors:
         self._open = open_
         self._tokens = tokens
         self._spending = spending
-        self._limit = RateLimit()
+        self._limit = RateLimit(keys.folder / "rates.sqlite")
         self._groups = settings.groups
         self._proxies = [ipaddress.ip_network(proxy) for proxy in settings.proxies]
         self._groups_header = settings.groups_header

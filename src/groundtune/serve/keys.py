@@ -51,6 +51,7 @@ class KeyFile:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self.folder = workspace.folder
         self._path = workspace.folder / "keys.json"
         self._seen: tuple[int, int, int] | None = None
         self._keys: tuple[ApiKey, ...] = ()

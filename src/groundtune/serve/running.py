@@ -1,20 +1,48 @@
-"""Run the application: bind the socket, serve until a signal, let streams end. Knows no endpoint."""
+"""Run the application: bind the socket, serve until a signal, let streams end. Knows no endpoint.
+
+Several workers are processes that accept from the same socket. Each opens the project for itself; what they share is on
+disk.
+"""
 
 import ipaddress
+import multiprocessing
+import os
+import signal
 import socket
+import tempfile
+import threading
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
+from groundtune.config.serve_table import ServeConfig
 from groundtune.errors import UsageError
 from groundtune.project import Project
 from groundtune.serve.app import create_app
 from groundtune.serve.keys import KeyFile
 from groundtune.serve.logs import log_as_json
+from groundtune.serve.metrics import FOLDER
 
-GRACE_SECONDS = 9
+GRACE_SECONDS = 8
 """How long requests may go on after SIGTERM. With the seconds that the project takes to close, less than 20."""
+STUCK_SECONDS = 60
+"""How long a worker may not reply to the process that watches it before it is replaced. While it loads a model, it may
+do nothing else for seconds."""
 BACKLOG = 2048
+OPTIONS: dict[str, Any] = {
+    "log_level": "warning",
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,  # an address that a header claims is not one to trust
+    "timeout_graceful_shutdown": GRACE_SECONDS,
+    "lifespan": "on",
+}
+"""Settings of uvicorn."""
 
 
 def is_loopback(host: str) -> bool:
@@ -31,8 +59,54 @@ def serve(project: Project, *, mcp: bool = False, on_ready: Callable[[str], None
     mcp: whether `/mcp` speaks the Model Context Protocol. on_ready: called with the address once requests are accepted.
     Raises UsageError when it cannot listen there.
     """
+    if project.config.serve.workers > 1:
+        _serve_with_workers(project, mcp=mcp, on_ready=on_ready)
+        return
     server, listening = make_server(project, mcp=mcp, on_ready=on_ready)
     server.run(sockets=[listening])
+
+
+def _serve_with_workers(project: Project, *, mcp: bool, on_ready: Callable[[str], None]) -> None:
+    settings = project.config.serve
+    _check_reachable(project)
+    listening = _listen(settings.host, settings.port)
+    project.close()
+    app = partial(_worker_app, project.root, settings, mcp)
+    config = uvicorn.Config(
+        app, factory=True, workers=settings.workers, timeout_worker_healthcheck=STUCK_SECONDS, **OPTIONS
+    )
+    with tempfile.TemporaryDirectory(prefix="groundtune-metrics-") as folder:
+        os.environ[FOLDER] = folder  # read by prometheus-client in the workers
+        _Workers(config, [listening], lambda: on_ready(_address(listening, settings.host))).run()
+
+
+def _worker_app(root: Path, settings: ServeConfig, mcp: bool) -> FastAPI:
+    """Return the application of one worker, in its own process, which ends with the one that started it."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=[parent], daemon=True).start()
+    if settings.log_format == "json":
+        log_as_json()
+    project = Project.open(root)
+    project.config = project.config.model_copy(update={"serve": settings})
+    return create_app(project, open_=is_loopback(settings.host), mcp=mcp)
+
+
+def _end_after(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Workers(Multiprocess):
+    """uvicorn's worker processes, of which the first one says when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], on_ready: Callable[[], None]) -> None:
+        super().__init__(config, sockets)
+        self._on_ready = on_ready
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if self.processes[0].wait_until_ready(STUCK_SECONDS):
+            self._on_ready()
 
 
 def make_server(
@@ -40,27 +114,19 @@ def make_server(
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Return the server of a project and the socket to run it on. Arguments and errors are those of `serve`."""
     settings = project.config.serve
-    is_open = is_loopback(settings.host)
-    if not is_open:
-        _check_reachable(project)
+    _check_reachable(project)
     listening = _listen(settings.host, settings.port)
     if settings.log_format == "json":
         log_as_json()
-    config = uvicorn.Config(
-        create_app(project, open_=is_open, mcp=mcp),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # an address that a header claims is not one to trust
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        lifespan="on",
-    )
+    config = uvicorn.Config(create_app(project, open_=is_loopback(settings.host), mcp=mcp), **OPTIONS)
     return _Server(config, lambda: on_ready(_address(listening, settings.host))), listening
 
 
 def _check_reachable(project: Project) -> None:
     """Raise UsageError when other machines would reach a server that is not ready for them."""
     settings = project.config.serve
+    if is_loopback(settings.host):
+        return
     if not (settings.takes_tokens or KeyFile(project.workspace).all()):
         raise UsageError(
             f"{settings.host} is reached from other machines, and no API key exists",
