@@ -153,7 +153,7 @@ async def test_over_real_http_the_model_sees_numbered_passages_and_the_question_
     assert answer.citations[0].support == "exact"
     messages = body["messages"]
     assert [message["role"] for message in messages] == ["system", "user"]
-    assert f"[1] returns.md > Returns\n{TEXT}" in messages[1]["content"]
+    assert f"[1] <passage>\nreturns.md > Returns\n{TEXT}" in messages[1]["content"]
     assert messages[1]["content"].endswith("Question: How long is the refund window?")
 
 

@@ -59,9 +59,9 @@ def test_a_shot_has_its_own_conversation_before_it() -> None:
 @pytest.mark.parametrize(
     ("at", "order"),
     [
-        ("last", ["<passage>\n[1] returns", "<passage>\n[2] fees", "Question: "]),
-        ("first", ["Question: ", "<passage>\n[1] returns", "<passage>\n[2] fees"]),
-        ("both", ["Question: ", "<passage>\n[1] returns", "<passage>\n[2] fees", "Question: "]),
+        ("last", ["[1] <passage>\nreturns", "[2] <passage>\nfees", "Question: "]),
+        ("first", ["Question: ", "[1] <passage>\nreturns", "[2] <passage>\nfees"]),
+        ("both", ["Question: ", "[1] <passage>\nreturns", "[2] <passage>\nfees", "Question: "]),
     ],
 )
 def test_the_question_is_placed_as_configured(at: QuestionAt, order: list[str]) -> None:
@@ -79,8 +79,8 @@ def test_without_passages_the_question_is_asked_once(at: QuestionAt) -> None:
 
 def test_passages_are_numbered_and_name_their_source() -> None:
     content = said(hits=HITS)[-1][1]
-    first, second = "[1] returns.md > Returns > How long\nThirty days.", "[2] fees.csv#w1\nForty euros."
-    assert f"<passage>\n{first}\n</passage>\n\n<passage>\n{second}\n</passage>" in content
+    first, second = "returns.md > Returns > How long\nThirty days.", "fees.csv#w1\nForty euros."
+    assert f"[1] <passage>\n{first}\n</passage>\n\n[2] <passage>\n{second}\n</passage>" in content
 
 
 def test_the_rules_say_that_passages_are_data() -> None:

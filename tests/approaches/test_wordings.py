@@ -75,7 +75,7 @@ def test_short_rules_are_short() -> None:
 def test_the_worked_example_is_a_turn_before_the_question() -> None:
     messages = prompt_messages(AnswerFormat(wording=BUILT_IN["example"]), "How long?", hits=HITS)
     assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
-    assert messages[1].content.startswith("<passage>\n[1] ")
+    assert messages[1].content.startswith("[1] <passage>")
     assert messages[2].content.endswith("[2].")
     assert "Thirty days." in messages[3].content
     assert len(prompt_messages(AnswerFormat(wording=BUILT_IN["short"]), "How long?", hits=HITS)) == 2

@@ -227,7 +227,7 @@ async def test_an_approach_asks_its_own_model(bench: Bench) -> None:
         sent = server.posts()
     assert [body["model"] for body in sent] == ["m-default", "m-big", "m-big"]
     assert [len(body["messages"]) for body in sent] == [2, 2, 2 + 2 * 3]
-    assert "[1] docs/refunds.md" in sent[1]["messages"][-1]["content"]
+    assert "[1] <passage>\ndocs/refunds.md" in sent[1]["messages"][-1]["content"]
 
 
 async def test_constrained_is_prompt_with_the_schema_in_the_decoder_and_nothing_else(bench: Bench) -> None:

@@ -127,10 +127,10 @@ def test_a_row_shows_gold_and_distractors_and_cites_the_gold(shop: Opened) -> No
     assert answered
     for row in answered:
         assert [turn["role"] for turn in row.messages] == ["system", "user", "assistant"]
-        assert {"docs/returns.md", "docs/hours.md"} <= set(re.findall(r"\[\d\] (\S+)", shown(row)))
+        assert {"docs/returns.md", "docs/hours.md"} <= set(re.findall(r"\[\d\] <passage>\n(\S+)", shown(row)))
         number = re.fullmatch(r"A bike can be returned within 30 days of delivery \[(\d)\]\.", reply(row))
         assert number, reply(row)
-        place = shown(row).index(f"[{number[1]}] docs/returns.md")
+        place = shown(row).index(f"[{number[1]}] <passage>\ndocs/returns.md")
         assert "within 30 days of delivery" in shown(row)[place:]
         assert row.output == reply(row)
         assert row.messages[0]["content"].startswith("Answer the question from the numbered passages")
@@ -236,7 +236,7 @@ def test_rows_contain_only_passages_the_asker_may_read(shop: Opened) -> None:
 def test_unanswerable_examples_become_abstentions_over_passages(shop: Opened) -> None:
     (row,) = shop.grounded(example("Do you deliver to Iceland?", None, []))
     assert reply(row) == prompts.NOT_FOUND
-    assert "[1] docs/" in shown(row)
+    assert "[1] <passage>\ndocs/" in shown(row)
 
 
 def test_an_answer_without_evidence_is_not_taught_as_an_abstention(shop: Opened) -> None:
@@ -339,7 +339,7 @@ def prepared(shop: Opened) -> Any:
 def test_the_documents_of_distractors_are_known_to_be_seen(make: Shop) -> None:
     shop = make(LORA, docs={**DOCS, "q.jsonl": LINE % ("q", QUESTION, "train")})
     job, train, _ = prepared(shop)
-    sources = {source for row in train for source in re.findall(r"\[\d\] (docs/\S+)", shown(row))}
+    sources = {source for row in train for source in re.findall(r"\[\d\] <passage>\n(docs/\S+)", shown(row))}
     assert "docs/hours.md" in sources
     assert sources <= set(job.details["documents"])
 

@@ -35,7 +35,7 @@ def answers(body: dict[str, list[dict[str, str]]]) -> Reply:
     if body["messages"][0]["content"] == prompts.REWRITTEN:
         return Reply(ALONE)
     passages = body["messages"][-1]["content"]
-    number = passages.rpartition("] docs/iceland.md")[0].rpartition("[")[2] or "1"
+    number = passages.rpartition("] <passage>\ndocs/iceland.md")[0].rpartition("[")[2] or "1"
     return Reply(f"Iceland is reached by ship in nine days [{number}].")
 
 

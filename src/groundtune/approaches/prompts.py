@@ -99,13 +99,13 @@ SHORT_BACKGROUND = "Use the facts in the passages."
 
 EXAMPLE_WITH_PASSAGES = (
     f"""\
-<{PASSAGE}>
-[1] cafe.md > Lunch
+[1] <{PASSAGE}>
+cafe.md > Lunch
 Lunch is served from 11:30 to 14:00. Soup costs 4 euros.
 </{PASSAGE}>
 
-<{PASSAGE}>
-[2] library.md > Opening hours
+[2] <{PASSAGE}>
+library.md > Opening hours
 The library opens at 9:00 on weekdays. On Saturdays it closes at 13:00.
 </{PASSAGE}>
 
@@ -184,6 +184,7 @@ def _as_data(turn: Message) -> Message:
 
 
 def _passage(number: int, hit: Hit) -> str:
+    """Render a passage. Its number comes first: small models that see a tag first begin their reply with it."""
     sources = ", ".join([hit.passage.source, *hit.also_in])
     place = as_line(" > ".join(part for part in (sources, hit.passage.heading) if part))
-    return f"<{PASSAGE}>\n[{number}] {place}\n{as_data(hit.passage.text)}\n</{PASSAGE}>"
+    return f"[{number}] <{PASSAGE}>\n{place}\n{as_data(hit.passage.text)}\n</{PASSAGE}>"

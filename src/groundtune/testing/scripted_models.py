@@ -32,7 +32,7 @@ FaultKind = Literal["server_error", "stall", "half_body", "malformed"]
 FAULTS: tuple[FaultKind, ...] = ("server_error", "stall", "half_body", "malformed")
 
 _NOTHING = re.compile(r"reply with exactly (\S+?)\.(?:\s|$)")
-_PASSAGE = re.compile(r"(?:\A|\n\n)<passage>\n\[(\d+)\] [^\n]*\n(.*?)\n</passage>(?=\n\n|\Z)", re.DOTALL)
+_PASSAGE = re.compile(r"(?:\A|\n\n)\[(\d+)\] <passage>\n[^\n]*\n(.*?)\n</passage>(?=\n\n|\Z)", re.DOTALL)
 _INPUT = re.compile(r"(?:\A|\n\n)(?:Question|Input): ")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _NUMBER = re.compile(r"\d+")
