@@ -235,6 +235,7 @@ def power(
         ("documents of a third of the intents are gone", pool, many, None, 1.0),
         ("confidence 10% lower", pool, unsure, None, 1.0),
         ("answers 25% slower", pool, pool, None, 1.25),
+        ("answers 50% slower", pool, pool, None, 1.5),
     )
     for name, before, recent, draw, slower in planted:
         found, names = [], {}

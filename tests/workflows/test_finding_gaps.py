@@ -8,6 +8,7 @@ import pytest
 
 from groundtune import Project
 from groundtune.cli import main
+from groundtune.corpus.gaps import OpenQuestion, topics_of
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.records.audit_log import AuditLog
 from groundtune.stats.clusters import groups_of
@@ -80,6 +81,13 @@ def test_questions_with_other_access_groups_are_left_out(project: Project) -> No
     assert everyone.hidden == 1
     assert "1 question of people with other access groups left out" in str(everyone)
     assert (hr.asked, hr.hidden) == (2, 0)
+
+
+def test_groups_that_no_word_tells_apart_are_one_topic() -> None:
+    questions = [OpenQuestion("unanswered", f"How do I reset laptop {number}?", 1) for number in range(6)]
+    apart = np.repeat(np.eye(4)[:2], 3, axis=0)
+    (topic,) = topics_of("unanswered", questions, apart, "english")
+    assert (topic.label, topic.times, len(topic.questions)) == ("laptop, reset", 6, 6)
 
 
 def test_nothing_is_open_without_questions(project: Project) -> None:

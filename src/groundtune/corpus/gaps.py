@@ -95,6 +95,9 @@ def topics_of(kind: Kind, questions: Sequence[OpenQuestion], vectors: Floats, la
     """Group questions by topic, the most frequent first. vectors: of the questions, unit length."""
     groups = [[questions[place] for place in places] for places in groups_of(vectors)] if questions else []
     labels = _labels([[each.question for each in group] for group in groups], language)
+    by_label: dict[str, list[OpenQuestion]] = {}
+    for group, label in zip(groups, labels, strict=True):
+        by_label.setdefault(label, []).extend(group)  # groups that no word tells apart are one topic
     topics = [
         Topic(
             kind,
@@ -102,7 +105,7 @@ def topics_of(kind: Kind, questions: Sequence[OpenQuestion], vectors: Floats, la
             sum(each.times for each in group),
             tuple(sorted(group, key=lambda each: (-each.times, each.question))),
         )
-        for group, label in zip(groups, labels, strict=True)
+        for label, group in by_label.items()
     ]
     return sorted(topics, key=lambda topic: -topic.times)
 

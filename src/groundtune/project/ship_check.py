@@ -51,13 +51,8 @@ class ShipReport(Displayed):
         verdict = "ready to ship" if not missing else f"not ready to ship: {', '.join(missing)}"
         rows = [["✓" if item.ready else "✗", item.name, item.message] for item in self.items]
         hints = [Line(f"{item.name}: {item.hint}", "dim") for item in self.items if item.hint and not item.ready]
-        return [
-            Line(verdict, tone="strong"),
-            Line(""),
-            Table(["", "", ""], rows),
-            *([Line("")] if hints else []),
-            *hints,
-        ]
+        blocks: list[Block] = [Line(verdict, tone="strong"), Table(["", "", ""], rows)]
+        return blocks + ([Line(""), *hints] if hints else [])
 
 
 def check_ship(

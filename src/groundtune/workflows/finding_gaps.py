@@ -102,7 +102,7 @@ def _served(workspace: Workspace, since: str) -> list[_Asked]:
 
 
 def _cited(citations: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each["passage_id"] for each in citations if each["passage_id"]))
+    return tuple(dict.fromkeys(each["passage_id"] for each in citations if each.get("passage_id")))
 
 
 def _compared(workspace: Workspace, name: str) -> tuple[str | None, list[_Asked]]:
