@@ -117,7 +117,7 @@ def test_only_good_answers_are_collected(shop: Shop) -> None:
         "abstained": shop.served(11, status="abstained"),
         "cut off at max_tokens": shop.served(12, confidence=1.0, cut="max_tokens"),
         "another approach stood in": shop.served(13, confidence=1.0, degradation="rag failed"),
-        "a citation is unsupported": shop.served(
+        "a sentence is not supported": shop.served(
             14, confidence=1.0, citations=[EXACT, {**EXACT, "support": "missing"}]
         ),
         "somebody disliked it": shop.served(15, confidence=1.0),

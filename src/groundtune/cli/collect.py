@@ -25,7 +25,7 @@ def run(
 ) -> int:
     """Add served answers that are good by rule to a file of examples, as candidates for training, each once.
 
-    Taken are whole answers without unsupported citations that nobody disliked and no reviewer changed, if somebody
+    Taken are whole answers without unsupported sentences that nobody disliked and no reviewer changed, if somebody
     liked them, their citations are all exact, or their confidence is high enough. Questions that are nearly in the
     validation or test split are left out. Exit code 1 if nothing is new.
     """

@@ -526,7 +526,7 @@ class Project(AsyncVerbs):
     ) -> promoting.PromotionReport:
         """Add served answers that are good by rule to a file of examples, as train examples, each once.
 
-        Taken are whole answers without unsupported citations that nobody disliked and no reviewer changed, if somebody
+        Taken are whole answers without unsupported sentences that nobody disliked and no reviewer changed, if somebody
         liked them, their citations are all exact, or their confidence is at least `min_confidence`. Raises BusyError.
         """
         return self.loop.run(self.acollect(target, min_confidence=min_confidence, progress=progress))

@@ -792,7 +792,7 @@ class AsyncVerbs:
     ) -> promoting.PromotionReport:
         """Add served answers that are good by rule to a file of examples, as train examples, each once.
 
-        Taken are whole answers without unsupported citations that nobody disliked and no reviewer changed, if somebody
+        Taken are whole answers without unsupported sentences that nobody disliked and no reviewer changed, if somebody
         liked them, their citations are all exact, or their confidence is at least `min_confidence`. Raises BusyError.
         """
         path = Path(target)

@@ -31,9 +31,13 @@ def reasons_of(record: Mapping[str, Any], settings: ReviewConfig) -> list[Reason
 
 
 def doubts(record: Mapping[str, Any], *, low_confidence: float) -> list[Reason]:
-    """Return what makes an answer doubtful. record: with `status`, `confidence` and `citations`."""
+    """Return what makes an answer doubtful. record: with `status`, `confidence` and `citations`.
+
+    A sentence that cites nothing is no unsupported citation.
+    """
     reasons: list[Reason] = []
-    if any(is_supported(citation["support"]) is False for citation in record["citations"]):
+    cited = [citation for citation in record["citations"] if citation["marker"] is not None]
+    if any(is_supported(citation["support"]) is False for citation in cited):
         reasons.append("unsupported")
     confidence = record["confidence"]
     if record["status"] == "abstained":

@@ -114,9 +114,9 @@ async def collect(
 ) -> PromotionReport:
     """Make train examples of the served answers that are good by rule. Safe to run again.
 
-    An answer is taken if it is whole, not an abstention and not from an approach that stood in for another; if no
-    citation is unsupported, nobody disliked it, and no reviewer did anything but accept it; and if somebody liked it,
-    its citations are all exact, or its confidence is at least `min_confidence`. Raises BusyError.
+    An answer is taken if it is whole, not an abstention and not from an approach that stood in for another; if every
+    sentence is supported, as far as that is known, nobody disliked it, and no reviewer did anything but accept it; and
+    if somebody liked it, its citations are all exact, or its confidence is at least `min_confidence`. Raises BusyError.
     """
     with workspace.lock(LOCK, timeout_seconds=LOCK_SECONDS):
         run = await asyncio.to_thread(_Run, workspace.root, target, basis)
@@ -189,7 +189,7 @@ def _doubt(answer: ServedAnswer, ratings: Sequence[str], item: QueueItem | None,
     if "down" in ratings:
         return "somebody disliked it"
     if any(is_supported(citation.support) is False for citation in answer.citations):
-        return "a citation is unsupported"
+        return "a sentence is not supported"
     _, reason = accept_answer(as_answer(answer), min_confidence=min_confidence)
     liked = "up" in ratings and answer.status == "answered" and answer.cut is None
     return None if liked else reason or None
