@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import machine, table
-from groundtune.stats.anytime import anytime_differences
+from groundtune.stats.anytime import anytime_differences, anytime_p
+from groundtune.stats.intervals import UnitSums
 from groundtune.stats.significance import PairedSample, exact_mcnemar, holm
 from groundtune.workflows.until_decided import FEWEST, GROWTH
 
@@ -162,8 +163,8 @@ def _p_of_clusters(apart: Scores) -> float:
     sums = apart.reshape(-1, PER_CLUSTER).sum(axis=1)
     if sums.sum() ** 2 < 4 * (sums**2).sum():
         return 1.0
-    labels = [place // PER_CLUSTER for place in range(apart.size)]
-    return anytime_differences([PairedSample(apart, np.zeros(apart.size), labels)], largest=PER_CLUSTER)[0].p
+    units = UnitSums(sums, np.full(sums.size, float(PER_CLUSTER)), bounds=(-1.0, 1.0))
+    return anytime_p(units, largest=PER_CLUSTER)
 
 
 def _right(rng: np.random.Generator, rates: Sequence[float], how: str) -> Scores:

@@ -55,18 +55,26 @@ def anytime_differences(pairs: Sequence[PairedSample], *, largest: int = 1) -> l
     return [_compared(unit_differences(pair).column, largest) for pair in pairs]
 
 
+def anytime_p(units: UnitSums, *, largest: int = 1) -> float:
+    """Return the p-value of `anytime_differences` alone, in a fraction of its time. units: of differences."""
+    return _p(_sides(units, largest))
+
+
+def _p(sides: tuple["_Bets", "_Bets"]) -> float:
+    return min(1.0, math.exp(math.log(2) - max(side.money(0.5)[0] for side in sides)))
+
+
 def _compared(units: UnitSums, largest: int) -> PairedDifference:
     mean = units.mean if abs(units.mean) > 1e-12 * units.bounds[1] else 0.0
     sides = _sides(units, largest)
     low, high = _limits(sides, units.bounds)
-    money = max(side.money(0.5)[0] for side in sides)
     needed, detectable = power_of_mean(units.sums, units.sizes, mean, units.bounds[1])
     factor = _price_of_looking(units)
     return PairedDifference(
         mean,
         low,
         high,
-        p=min(1.0, math.exp(math.log(2) - money)),
+        p=_p(sides),
         n=int(units.sizes.sum()),
         detectable=None if detectable is None else detectable * math.sqrt(factor),
         needed=None if needed is None else math.ceil(needed * factor),
