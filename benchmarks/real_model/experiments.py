@@ -39,7 +39,7 @@ def tickets(folder: Path, options: argparse.Namespace) -> None:
     """Tickets to queues: the label as text, beside the encoder."""
     project = copy_example("triage", folder / "tickets")
     _set(project, MODEL.format(tokens=16))
-    _table(project, "labels_as_text", options.seeds)
+    _table(project, "labels_as_text", options.seeds, epochs=1)
     names = ("prompt", "fewshot", "tuned:labels_as_text", "tuned:intents", "tuned:probe")
     measure(project, names, untuned={"tuned:labels_as_text": "prompt"})
 
@@ -61,8 +61,8 @@ def objects(folder: Path, options: argparse.Namespace) -> None:
 def letters(folder: Path, options: argparse.Namespace) -> None:
     """Replies to customers: the voice alone, and over retrieved facts."""
     project = copy_example("letters", folder / "letters", passages=3)
-    _table(project, "voice", options.seeds)
-    _table(project, "replies", options.seeds, context="retrieved", epochs=3)
+    _table(project, "voice", options.seeds, epochs=3)
+    _table(project, "replies", options.seeds, context="retrieved", epochs=2)
     measure(project, ("prompt", "fewshot", "rag", "tuned", "hybrid"), untuned=UNTUNED)
 
 
