@@ -129,3 +129,10 @@ def test_errors_that_nobody_foresaw_have_the_headers_of_security(tmp_path: Path)
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         reply = client.get("/broken")
     assert (reply.status_code, reply.headers["x-content-type-options"]) == (500, "nosniff")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/", "/v1/models", "/none"])
+def test_head_is_get_without_a_body(quotes: Running, path: str) -> None:
+    head, get = HTTP.head(quotes.url + path), HTTP.get(quotes.url + path)
+    assert (head.status_code, head.headers["content-type"]) == (get.status_code, get.headers["content-type"])
+    assert head.content == b""

@@ -30,6 +30,7 @@ from groundtune.serve import (
 )
 from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
+from groundtune.serve.head_requests import HeadAsGet
 from groundtune.serve.keys import KeyFile
 from groundtune.serve.metrics import CountedRequests, Metrics
 from groundtune.serve.reply_schemas import ERRORS
@@ -105,5 +106,6 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountedRequests, metrics=measured)
     app.add_middleware(RequestIds)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(TraceContext)
     return app
