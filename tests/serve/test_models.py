@@ -6,6 +6,7 @@ import pytest
 from openai import BadRequestError, NotFoundError
 
 from groundtune.build import approach_registry
+from groundtune.serve.models import approach_of
 from tests.serve.conftest import HTTP, QUESTION, Running, Serve, script
 
 UNTRAINED = '[tune.letters]\nkind = "lora"\nbase = "smollm2-135m"\n'
@@ -67,3 +68,14 @@ def test_the_registry_is_built_once(quotes: Running, monkeypatch: pytest.MonkeyP
         with pytest.raises(BadRequestError):
             ask(quotes, "fewshot")
     assert len(built) <= 5  # the choice, the list and its router, and each of the two that were named
+
+
+@pytest.mark.parametrize(("reason", "approach"), [(None, "routed"), ("was trained with another embedder", None)])
+async def test_auto_is_the_router_while_it_can_run(
+    quotes: Running, monkeypatch: pytest.MonkeyPatch, reason: str | None, approach: str | None
+) -> None:
+    async def reasons() -> dict[str, str | None]:
+        return {"quote-hybrid": None, "routed": reason}
+
+    monkeypatch.setattr(quotes.project, "aapproaches", reasons)
+    assert await approach_of(quotes.project, "auto") == approach
