@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from groundtune.measure.retrieval_quality import Miss, RetrievalReport, StageReport
     from groundtune.note import Note
     from groundtune.project import Project
+    from groundtune.project.replaying import Replay
     from groundtune.project.ship_check import ShipItem, ShipReport
     from groundtune.protocols import (
         Approach,
@@ -147,6 +148,7 @@ _MODULES = {
     "measure.retrieval_quality": "Miss RetrievalReport StageReport",
     "note": "Note",
     "project": "Project",
+    "project.replaying": "Replay",
     "project.ship_check": "ShipItem ShipReport",
     "protocols": (
         "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach SupportChecker TrainingKind"
@@ -267,6 +269,7 @@ __all__ = [
     "QuestionError",
     "QueueItem",
     "Remedy",
+    "Replay",
     "Report",
     "Reranker",
     "Reset",

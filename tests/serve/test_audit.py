@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from groundtune import MissingError, Project, ProviderError
 from groundtune.cli import main
 from groundtune.records.audit_log import AuditLog
+from groundtune.testing.scripted_server import Reply
 from groundtune.types import AnswerEvent, Reset, TextDelta
 from groundtune.workspace import Workspace
 from tests.serve.conftest import ANSWER, FIRST, HTTP, QUESTION, Running, Serve, script
@@ -195,3 +196,37 @@ def test_commands_show_export_and_verify(tmp_path: Path, capsys: pytest.CaptureF
     assert "record 1 is missing" in capsys.readouterr().out
     with pytest.raises(MissingError):
         log.find("")
+
+
+def test_a_recorded_question_is_asked_again(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    server = serve(reply=lambda body: Reply(ANSWER))
+    body = {"question": "And carriage?", "history": [{"role": "user", "content": QUESTION}], "model": "rag"}
+    HTTP.post(f"{server.url}/api/ask", json=body)
+    (entry,) = AuditLog(server.project.workspace).entries()
+    assert json.loads(entry.texts["history"]) == [{"role": "user", "content": QUESTION}]
+    same = server.project.replay(entry.record["id"][:12])
+    assert (same.is_same, same.changes, set(same.passages.values())) == (True, (), {"same"})
+    assert same.support_then == same.support_now
+    assert set(same.steps_now) == set(same.steps_then)
+    assert server.model is not None
+    assert QUESTION in json.dumps(server.model.posts()[-1])  # the conversation is asked with it
+
+    (server.project.root / "docs/refunds.md").write_text("# Refunds\n\nA refund is paid within 60 days of delivery.\n")
+    server.project.ingest()
+    other = server.project.replay(entry.record["id"])
+    assert "the index is another one" in " ".join(other.changes)
+    assert "changed" in other.passages.values()
+    assert other.support_now != other.support_then
+    assert main(["audit", "replay", entry.record["id"], "-C", str(server.project.root)]) == 0
+    assert "the index is another one" in capsys.readouterr().out
+    assert len(list(AuditLog(server.project.workspace).entries())) == 1
+
+    file = server.project.root / "groundtune.toml"
+    file.write_text('name = "acme"\n')
+    with Project.open(server.project.root) as project:
+        gone = project.replay(entry.record["id"])
+    assert (gone.now, gone.is_same) == (None, None)
+    assert "it cannot be asked now" in gone.changes[0]
+    AuditLog(server.project.workspace).erase([entry.record["id"]])
+    with pytest.raises(MissingError, match="was erased"):
+        server.project.replay(entry.record["id"])

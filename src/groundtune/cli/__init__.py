@@ -30,7 +30,7 @@ VERBS = {
     "serve": "Serve the approaches over HTTP, as OpenAI's API does.",
     "drift": "Say whether what is served has changed, and what to do about it.",
     "gaps": "List what people ask and the documents leave open.",
-    "audit": "Show, export or verify the records of served answers.",
+    "audit": "Show, replay, export or verify the records of served answers.",
     "review": "Review served answers, and make examples of them.",
     "collect": "Add served answers that are good by rule to the examples.",
     "keys": "Create, list and revoke the API keys of the server.",

@@ -22,6 +22,7 @@ from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore, make_question
 from groundtune.project.create import Documents, Examples, create_project
+from groundtune.project.replaying import Replay
 from groundtune.project.ship_check import ShipReport
 from groundtune.protocols import Approach
 from groundtune.review.queue import QueueItem, State
@@ -234,6 +235,14 @@ class Project(AsyncVerbs):
         MissingError.
         """
         return self.loop.run(self.aembed(texts, questions=questions))
+
+    def replay(self, answer: str) -> Replay:
+        """Ask the question of a served answer again, with the groups of its caller, and say what differs.
+
+        answer: its id, or its beginning. Asks the approach that was asked then, on the index as it is now; nothing
+        is recorded. Raises MissingError when there is no record of it, or its question was erased.
+        """
+        return self.loop.run(self.areplay(answer))
 
     def document(self, source: str) -> Document | None:
         """Return the indexed document of a source, with its text, or None when it is not indexed."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -31,9 +32,11 @@ from groundtune.extensions import Score
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.older_versions import mark_older_versions
+from groundtune.project.replaying import Replay, approach_of_record, compare_answers
 from groundtune.project.session import Session
 from groundtune.project.ship_check import ShipReport, check_ship
 from groundtune.protocols import Approach, Embedder, HasThreshold
+from groundtune.records.audit_log import AuditLog
 from groundtune.review.queue import QueueItem, ReviewQueue, State
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
@@ -204,6 +207,30 @@ class AsyncVerbs:
         async with self.session.approach(approach) as chosen:
             require_sampling(chosen, question)
             return await self._with_versions(await request_answer(chosen, question), question)
+
+    @on_project_loop
+    async def areplay(self, answer: str) -> Replay:
+        """Ask the question of a served answer again, with the groups of its caller, and say what differs.
+
+        answer: its id, or its beginning. Asks the approach that was asked then, on the index as it is now; nothing
+        is recorded. Raises MissingError when there is no record of it, or its question was erased.
+        """
+        entry = await asyncio.to_thread(AuditLog(self.workspace).find, answer)
+        question = entry.texts.get("question")
+        if question is None:
+            raise MissingError(f"the question of {entry.record['id']} was erased", hint="groundtune audit show")
+        now, problem = None, None
+        try:
+            now = await self.aask(
+                question,
+                approach=approach_of_record(entry.record),
+                groups=entry.record["groups"],
+                filters=entry.record.get("filters", {}),
+                history=[Message(*turn) for turn in json.loads(entry.texts.get("history", "[]"))],
+            )
+        except GroundtuneError as error:
+            problem = error.message
+        return compare_answers(entry, question, now, index=await self.aindex_version(), problem=problem)
 
     async def _with_versions(self, answer: Answer, question: Question) -> Answer:
         """Return the answer with citations of superseded documents marked, as far as there is an index."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -42,13 +43,15 @@ class Auditor:
         answer: Answer,
         *,
         history: Sequence[Message] = (),
+        filters: Mapping[str, str | Sequence[str]] = MappingProxyType({}),
     ) -> bool:
         """Record an answer that was completed, and return whether it waits for a person before it is sent.
 
-        history: the turns before the question.
+        history: the turns before the question. filters: conditions on metadata.
         """
         record = {
             **_who(caller, model),
+            "filters": {key: value if isinstance(value, str) else list(value) for key, value in filters.items()},
             "id": answer.id,
             "time": answer.time,
             "status": answer.status,

@@ -121,7 +121,7 @@ class Serving:
             answer = as_stand_in(answer) if stand_in else answer
             cost.usd = _cost(answer)
             held = await self._auditor.answered(
-                project, caller, asked.approach, asked.text, answer, history=asked.history
+                project, caller, asked.approach, asked.text, answer, history=asked.history, filters=asked.filters
             )
         return await when_released(self.live, answer, end) if held else answer
 
@@ -214,7 +214,7 @@ class Serving:
                         event = Done(answer)
                         cost.usd = _cost(answer)
                         if await self._auditor.answered(
-                            project, caller, asked.approach, asked.text, answer, history=asked.history
+                            project, caller, asked.approach, asked.text, answer, history=asked.history, filters=asked.filters
                         ):
                             held = answer
                             break
