@@ -120,10 +120,13 @@ class Serving:
             )
             answer = as_stand_in(answer) if stand_in else answer
             cost.usd = _cost(answer)
-            held = await self._auditor.answered(
-                project, caller, asked.approach, asked.text, answer, history=asked.history, filters=asked.filters
-            )
+            held = await self._record(project, caller, asked, answer)
         return await when_released(self.live, answer, end) if held else answer
+
+    async def _record(self, project: Project, caller: Caller, asked: Asked, answer: Answer) -> bool:
+        """Record an answer; return whether it waits for a person before it is sent."""
+        parts = project, caller, asked.approach, asked.text, answer
+        return await self._auditor.answered(*parts, history=asked.history, filters=asked.filters)
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling, caller: Caller) -> Generation:
         """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
@@ -213,9 +216,7 @@ class Serving:
                         answer = as_stand_in(event.answer) if stand_in else event.answer
                         event = Done(answer)
                         cost.usd = _cost(answer)
-                        if await self._auditor.answered(
-                            project, caller, asked.approach, asked.text, answer, history=asked.history, filters=asked.filters
-                        ):
+                        if await self._record(project, caller, asked, answer):
                             held = answer
                             break
                         if holds:  # its text was not sent yet
