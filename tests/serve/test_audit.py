@@ -203,7 +203,7 @@ def test_a_recorded_question_is_asked_again(serve: Serve, capsys: pytest.Capture
     body = {"question": "And carriage?", "history": [{"role": "user", "content": QUESTION}], "model": "rag"}
     HTTP.post(f"{server.url}/api/ask", json=body)
     (entry,) = AuditLog(server.project.workspace).entries()
-    assert json.loads(entry.texts["history"]) == [{"role": "user", "content": QUESTION}]
+    assert json.loads(entry.texts["history"]) == [["user", QUESTION]]
     same = server.project.replay(entry.record["id"][:12])
     assert (same.is_same, same.changes, set(same.passages.values())) == (True, (), {"same"})
     assert same.support_then == same.support_now
