@@ -21,6 +21,7 @@ from groundtune.types import Interval
 CORRECT = Interval(0.8, 0.7, 0.9, 100)
 PAID = MeasuredUse(usd=0.01, seconds=1.0, runs_here=False, correct=CORRECT)
 LOCAL = MeasuredUse(usd=0.0, seconds=2.0, runs_here=True, correct=CORRECT)
+EQUAL: tuple[tuple[Family, float], ...] = (("rag", 1e-4), ("fine-tune", 1e-4 + 2e-20))
 prices = st.floats(0.0001, 1.0)
 
 
@@ -118,6 +119,9 @@ def test_lines_that_do_not_cross_never_do() -> None:
     (crossing,) = all_crossovers(model(), [cheap, costed("both", "both", PAID)])
     assert (crossing.requests_per_month, crossing.cheaper_above) == (None, None)
     assert crossing.cheaper_always == "prompt"
+    equal = [costed(family, family, replace(PAID, usd=usd)) for family, usd in EQUAL]
+    (crossing,) = all_crossovers(model(), equal)
+    assert (crossing.requests_per_month, crossing.cheaper_always) == (None, "rag"), "they differ by rounding alone"
 
 
 def test_the_parts_of_a_month_add_up() -> None:

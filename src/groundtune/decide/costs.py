@@ -34,6 +34,8 @@ CHANGES_PER_YEAR: Mapping[str, float] = {
 }
 MOST_RETRAININGS = 12
 """Trainings a year that a changing knowledge leads to at most; nobody trains daily."""
+ROUNDING = 1e-9
+"""Prices of a request that differ by a smaller share are equal: lines with the same slope do not cross."""
 WEEK_HOURS, MINUTES, MILLION = 40.0, 60.0, 1e6
 
 
@@ -215,7 +217,8 @@ class CostModel:
         height = heights[0] - heights[1]  # type: ignore[operator]
         with np.errstate(divide="ignore", invalid="ignore"):
             volume = height / slope
-        crossing = np.isfinite(volume) & (volume > 0)
+        apart = np.abs(slope) > ROUNDING * np.maximum(*slopes)  # type: ignore[arg-type]
+        crossing = apart & np.isfinite(volume) & (volume > 0)
         share = float(crossing.mean())
         if share < SETTLED:
             cheaper = a.name if np.median(height - slope * self._draws["requests_per_month"]) < 0 else b.name

@@ -42,7 +42,8 @@ function crossings(names, costs, low, high) {
   const found = [];
   names.forEach((a, at) => names.slice(at + 1).forEach((b) => {
     const [one, other] = [costs.get(a), costs.get(b)];
-    const at = combine((h1, s1, h2, s2) => (h1 - h2) / (s2 - s1), one.fixed, one.request, other.fixed, other.request);
+    const at = combine((h1, s1, h2, s2) => (Math.abs(s2 - s1) > 1e-9 * Math.max(s1, s2) ? (h1 - h2) / (s2 - s1) : NaN),
+      one.fixed, one.request, other.fixed, other.request);
     const all = typeof at === "number" ? Float64Array.of(at) : at;
     const positive = all.filter((value) => Number.isFinite(value) && value > 0);
     if (positive.length < all.length / 2) return;
