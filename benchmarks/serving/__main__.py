@@ -28,11 +28,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.common import machine
-from benchmarks.serving import faults, latency
+from benchmarks.serving import faults, latency, schema, soak
 
 BENCHMARKS: Mapping[str, Callable[[Path, argparse.Namespace], bool]] = {
     "latency": latency.run,
+    "soak": soak.run,
     "faults": faults.run,
+    "schema": schema.run,
 }
 
 
@@ -41,6 +43,8 @@ def main() -> None:
     parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=60, help="latency: how long the server is measured")
+    parser.add_argument("--minutes", type=float, default=30, help="soak: how long the server is loaded")
+    parser.add_argument("--examples", type=int, default=200, help="schema: requests to each endpoint")
     parser.add_argument("--requests", type=int, default=20, help="faults: how many are sent for each")
     parser.add_argument("--folder", type=Path, help="where the project is kept; default: a temporary folder")
     options = parser.parse_args()
