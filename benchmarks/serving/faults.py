@@ -95,7 +95,6 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
                 rows += _full_disk(bench)
             else:
                 print("full disk: not tried, since mounting a small file system takes root")
-            rows.append(_corrupt_log(bench))
     table([("fault", "n", *OUTCOMES, "slowest", ""), *(row.cells() for row in rows)])
     for row in rows:
         for (status, error), count in Counter((o.status, o.error) for o in row.outcomes if o.error).most_common(3):
@@ -203,18 +202,6 @@ def _full_disk(bench: Bench) -> Iterator[Row]:
         yield _load(bench, ours, "disk with space again", must_answer=True)
 
 
-def _corrupt_log(bench: Bench) -> Row:
-    bench.configure()
-    log = bench.folder / ".groundtune/audit.sqlite"
-    with place.groundtune(bench.folder, log=_log(bench)) as ours:
-
-        def damage() -> None:
-            with log.open("r+b") as file:
-                file.write(os.urandom(20_000))
-
-        return _load(bench, ours, "corrupt audit log", during=damage, reads_records=False)
-
-
 # -- load and records ----------------------------------------------------------------------------------------------
 
 
@@ -228,7 +215,6 @@ def _load(
     after: float = 0.5,
     must_answer: bool = False,
     may_lose: bool = False,
-    reads_records: bool = True,
     seconds: float = PATIENT_SECONDS,
 ) -> Row:
     """Send requests, with something done `after` so many seconds, and feedback on every answer.
@@ -242,7 +228,7 @@ def _load(
     outcomes, kept = asyncio.run(_ask(bench, ours, due, stream=stream))
     if during:
         timer.join()
-    recorded, fed_back = _records(bench.folder) if reads_records else (None, None)
+    recorded, fed_back = _records(bench.folder)
     counts = Counter(
         "late"
         if outcome.seconds > seconds + SLACK_SECONDS
@@ -270,11 +256,11 @@ async def _ask(
     return outcomes, frozenset(kept)
 
 
-def _became(outcome: Outcome, recorded: set[str] | None, *, kept: bool, fed_back: set[str] | None) -> str:
+def _became(outcome: Outcome, recorded: set[str], *, kept: bool, fed_back: set[str]) -> str:
     if not outcome.is_answered:
         return "error" if outcome.status is not None and outcome.error and _is_told(outcome) else "lost"
     answer = outcome.fields.get("id", "")
-    if recorded is not None and fed_back is not None and (answer not in recorded or (kept and answer not in fed_back)):
+    if answer not in recorded or (kept and answer not in fed_back):
         return "unrecorded"
     return "degraded" if outcome.fields.get("degradation") else "answered"
 

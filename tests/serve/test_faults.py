@@ -1,8 +1,10 @@
 """Whatever fails around the server, a request ends in an answer, a degraded answer or a clear error in time."""
 
 import json
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from groundtune.testing.scripted_server import Reply
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Running, Serve
 
 FALLBACK = "[serve]\nseconds = 60\n[fallback]\nmax_seconds = {seconds}\n"
+FULL = "database or disk is full"
 ALONE = "[serve]\nseconds = 1.0\n"
 FAULTS = {
     "500": Reply("out of memory", status=500),
@@ -78,14 +81,14 @@ def test_without_an_approach_that_stands_in_the_error_is_told_in_time(serve: Ser
 def test_an_answer_that_cannot_be_recorded_is_refused(serve: Serve) -> None:
     server = serve(reply=Reply(ANSWER))
     assert chat(server).status_code == 200
-    log = server.project.workspace.folder / "audit.sqlite"
-    kept = log.read_bytes()
-    log.write_bytes(b"no database" * 1000)
-    for stream in (False, True):
-        assert told(chat(server, stream=stream))["type"] == "server_error"
-    log.write_bytes(kept)
+    with closing(sqlite3.connect(server.project.workspace.folder / "audit.sqlite")) as log:
+        log.execute(f"CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(FAIL, '{FULL}'); END")
+        for stream in (False, True):
+            assert told(chat(server, stream=stream))["type"] == "server_error"
+        log.execute("DROP TRIGGER full")
     assert chat(server).status_code == 200
-    assert AuditLog(server.project.workspace).verify().problem is None
+    check = AuditLog(server.project.workspace).verify()
+    assert (check.records, check.problem) == (2, None)
 
 
 @pytest.mark.slow
