@@ -201,3 +201,14 @@ async def test_a_sampling_that_the_stand_in_ignores_is_told() -> None:
     asked = replace(QUESTION, sampling=Sampling(temperature=0.7))
     assert (await approach.answer(asked)).warnings == (UNSAMPLED,)
     assert (await approach.answer(QUESTION)).warnings == ()
+
+
+async def test_what_runs_here_is_asked_however_often_it_was_too_slow() -> None:
+    quotes = Scripted("quotes", QUOTE, seconds=0.2)
+    links = [Link("rag", None, CircuitBreaker()), Link("quotes", quotes, CircuitBreaker(), asks_endpoint=False)]
+    for _ in range(FAILURES + 1):
+        with pytest.raises(GroundtuneError):
+            await Fallback(links, max_seconds=0.01).answer(QUESTION)
+    answer = await Fallback(links, max_seconds=30).answer(QUESTION)
+    assert answer.text == QUOTE.text
+    assert quotes.asked == FAILURES + 2

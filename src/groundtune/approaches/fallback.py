@@ -37,6 +37,8 @@ class Link:
     """Shared by all that ask the same endpoint."""
     lacks: str = ""
     """What it lacks, worded to follow its name."""
+    asks_endpoint: bool = True
+    """False for what runs here: it is slow when the machine is busy, and leaving it out would leave no answer."""
 
 
 class Fallback:
@@ -147,7 +149,7 @@ class _Request:
         except (GroundtuneError, TimeoutError, OSError) as error:
             seconds = time.perf_counter() - start
             failure = error if isinstance(error, GroundtuneError) else _failure(link, error, seconds)
-            of_endpoint = isinstance(failure, ProviderError) and failure.kind in OF_THE_ENDPOINT
+            of_endpoint = link.asks_endpoint and isinstance(failure, ProviderError) and failure.kind in OF_THE_ENDPOINT
             (link.breaker.failed if of_endpoint else link.breaker.left)(admission)
             self._lost_seconds += seconds
             self._spend(failure)

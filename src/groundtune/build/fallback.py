@@ -9,12 +9,15 @@ from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.config import Config
 from groundtune.protocols import Approach
 
+LAST_RESORT = "quote-hybrid"
+"""Stands in for every approach of task `answer`: it needs no model."""
+
 
 def chain_names(config: Config, name: str) -> list[str]:
     """Return an approach and those that stand in for it, in order: those of [fallback], and quotes for answers."""
     if config.fallback is None:
         return [name]
-    quotes = ("quote-hybrid",) if config.task == "answer" else ()
+    quotes = (LAST_RESORT,) if config.task == "answer" else ()
     return list(dict.fromkeys((name, *config.fallback.approaches, *quotes)))
 
 
@@ -36,7 +39,7 @@ def answering_approach(
         breaker = breakers.setdefault(_endpoint(config, registry, each), CircuitBreaker())
         reasons = (registry.missing.get(plain_name(each)), registry.forbidden.get(plain_name(each)))
         lacks = next((reason for reason in reasons if reason), "is no approach of this project")
-        links.append(Link(each, registry.ready.get(each), breaker, lacks))
+        links.append(Link(each, registry.ready.get(each), breaker, lacks, asks_endpoint=each != LAST_RESORT))
     return Fallback(links, max_seconds=config.fallback.max_seconds)
 
 

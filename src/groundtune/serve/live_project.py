@@ -62,13 +62,18 @@ class LiveProject:
             await self._close_if_left(opened)
 
     async def warm(self) -> None:
-        """Load a local embedder and the index before the first request needs them. `is_ready` tells what is missing."""
+        """Load what runs here before the first request needs it: embedder, index and, for answers, the quotes.
+
+        `is_ready` tells what is missing.
+        """
         if self.project.config.embedder.kind not in LOCAL_EMBEDDERS:
             return  # a server elsewhere may charge for it, or not answer
         with contextlib.suppress(GroundtuneError):
             async with self.lease() as project:
                 prepare_for_many(project.session.get_embedder())
                 await project.asearch("index", k=1)
+                if project.config.task == "answer":
+                    await project.aask("index", approach="quote-hybrid")
 
     async def is_ready(self) -> bool:
         """Whether the project's choice can be asked. Why not is logged, once for each reason."""
