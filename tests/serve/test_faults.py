@@ -81,7 +81,8 @@ def test_without_an_approach_that_stands_in_the_error_is_told_in_time(serve: Ser
 def test_an_answer_that_cannot_be_recorded_is_refused(serve: Serve) -> None:
     server = serve(reply=Reply(ANSWER))
     assert chat(server).status_code == 200
-    with closing(sqlite3.connect(server.project.workspace.folder / "audit.sqlite")) as log:
+    path = server.project.workspace.folder / "audit.sqlite"
+    with closing(sqlite3.connect(path, timeout=60)) as log:
         log.execute(f"CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(FAIL, '{FULL}'); END")
         for stream in (False, True):
             assert told(chat(server, stream=stream))["type"] == "server_error"
