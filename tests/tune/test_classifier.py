@@ -70,6 +70,42 @@ def test_it_learns(mode: str, base: Path, tmp_path: Path) -> None:
         assert len(trained.details["history"]) == 8
 
 
+@pytest.mark.parametrize("bfloat16", [True, False])
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_it_learns_through_a_copy_in_bfloat16_and_without(
+    mode: str, bfloat16: bool, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base_encoder, "has_fast_bfloat16", lambda _: bfloat16)
+    trained, _ = run(classifier_job(tmp_path / "job", base, mode=mode, epochs=4))
+    assert trained.metrics["accuracy"] >= 0.8
+    assert trained.unusable is None
+
+
+def test_a_copy_in_bfloat16_gives_nearly_the_same_vectors(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(base_encoder, "has_fast_bfloat16", lambda _: True)
+    encoder = base_encoder.load_encoder(str(base), settings={"device": "cpu"})
+    rows = base_encoder.encode(encoder, ["refund money back", "open hours on sunday please"])
+    for longest in (base_encoder.SHORT_ROWS, base_encoder.SHORT_ROWS + 1):
+        through = base_encoder.training_copy(encoder, longest=longest)
+        assert {weight.dtype for weight in through.model.parameters()} == {torch.bfloat16}
+        expected = base_encoder.mean_pool(encoder, rows)
+        assert torch.allclose(base_encoder.mean_pool(through, rows), expected, atol=0.02)
+    assert {weight.dtype for weight in encoder.model.parameters()} == {torch.float32}
+
+
+def test_the_number_of_epochs_depends_on_the_rows(base: Path, tmp_path: Path) -> None:
+    assert encoder_fit.choose_epochs([11] * 15_000, batch_tokens=1024) == 3
+    assert encoder_fit.choose_epochs([11] * 3_850, batch_tokens=1024) == 5
+    assert encoder_fit.choose_epochs([80] * 500, batch_tokens=1024) == 5
+    assert encoder_fit.choose_epochs([5], batch_tokens=1024) == 8
+    job = classifier_job(tmp_path / "job", base, epochs=None, patience=None)
+    trained, _ = run(job)
+    assert (trained.details["epochs"], len(trained.details["history"])) == (8, 8)
+    assert trained.details["stopped"] is None
+
+
 @pytest.mark.parametrize(("mode", "kind"), [("full", "bert"), ("lora", "bert"), ("probe", "bert"),
                                             ("full", "distilbert"), ("lora", "distilbert")])  # fmt: skip
 def test_the_saved_model_matches_the_trained_one(

@@ -47,13 +47,14 @@ class ClassifierConfig(TrainingConfig):
     """Base model; None: the bundled encoder."""
     mode: Literal["full", "lora", "probe"] = "full"
     """Weights to train; probe: a head on frozen embeddings, in seconds."""
-    epochs: Epochs = 8
+    epochs: Epochs | None = None
+    """None: chosen from the number of rows."""
     learning_rate: LearningRate | None = None
     batch_tokens: Annotated[int, Field(ge=64)] = 1024
     """Tokens per step."""
     class_weights: bool = True
-    patience: Annotated[int, Field(ge=1)] = 2
-    """Stop after this many epochs without a better validation metric."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many epochs without a better validation metric; None: train to the last epoch."""
     rank: Rank = 16
     """Rank of the adapter, mode lora."""
 

@@ -30,12 +30,14 @@ from groundtune.tune.encoders.base_encoder import (
     load_encoder,
     mean_pool,
     refuse_truncation,
+    training_copy,
     write_model,
 )
 from groundtune.tune.encoders.calibration import Floats
 from groundtune.tune.encoders.training_loop import (
     PARITY_ROWS,
     TrainingSetup,
+    choose_epochs,
     hyperparameters_of,
     parity_record,
     step_tokens,
@@ -161,21 +163,28 @@ def tune(
     gold, held_gold = torch.tensor(data.gold, device=encoder.device), np.asarray(data.validation_gold)
     head = initial_head(embed(encoder, rows), data).to(encoder.device)
     weights = torch.tensor(label_weights(data), device=encoder.device) if settings["class_weights"] else None
+    lengths = list(map(len, rows))
+    through = training_copy(encoder, longest=max(lengths))
 
     def loss(places: Sequence[int]) -> Any:
-        vectors = mean_pool(encoder, [rows[place] for place in places])
-        with torch.autocast(encoder.device.partition(":")[0], enabled=False):
-            return functional.cross_entropy(head(vectors), gold[list(places)], weight=weights)
+        vectors = mean_pool(through, [rows[place] for place in places])
+        return functional.cross_entropy(head(vectors), gold[list(places)], weight=weights)
 
     def measure() -> Mapping[str, float]:
         return metrics(logits(head, embed(encoder, held_rows)), held_gold) if held_rows else {}
 
     score = "macro_f1" if settings["class_weights"] else "accuracy"
+    budget = settings["batch_tokens"]
     hyperparameters = hyperparameters_of(
-        settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
+        settings,
+        RATES[settings["mode"]],
+        epochs=settings["epochs"] or choose_epochs(lengths, batch_tokens=budget),
+        batch_tokens=budget,
+        patience=settings["patience"],
     )
-    lengths = list(map(len, rows))
-    setup = TrainingSetup(encoder, head, lengths, loss, measure, lambda values: (values[score], -values["loss"]))
+    setup = TrainingSetup(
+        encoder, head, lengths, loss, measure, lambda values: (values[score], -values["loss"]), through
+    )
     progress = train_encoder(
         setup,
         hyperparameters,
@@ -184,7 +193,7 @@ def tune(
         fingerprint=training_fingerprint(job.settings, encoder, data),
     )
     return head, {
-        "step_tokens": step_tokens(lengths, batch_tokens=hyperparameters.batch_tokens),
+        "step_tokens": step_tokens(lengths, batch_tokens=budget),
         **training_record(progress, hyperparameters),
     }
 

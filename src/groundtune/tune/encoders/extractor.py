@@ -42,6 +42,7 @@ from groundtune.tune.encoders.base_encoder import (
     iter_evaluated,
     load_encoder,
     refuse_truncation,
+    training_copy,
     write_model,
 )
 from groundtune.tune.encoders.calibration import Floats
@@ -197,28 +198,31 @@ def new_heads(encoder: Encoder, layout: Layout, *, seed: int = 0) -> Any:
 
 def tune(job: Job, encoder: Encoder, data: ExtractorData, report_step: ProgressCallback) -> tuple[Any, dict[str, Any]]:
     """Train encoder and heads. Return the heads and a training record; the encoder then has the best weights."""
-    torch = need("torch", extra="local")
     settings, layout = job.settings, data.aligned.layout
     train_tokens, validation_tokens = tokenize(encoder, data.texts, layout), tokenize(encoder, data.validation, layout)
     rows = zip(data.aligned.spans, train_tokens.units, train_tokens.rows, strict=True)
     gold = [_by_token(spans, where, len(row)) for spans, where, row in rows]
     heads = new_heads(encoder, layout, seed=settings["seed"]).to(encoder.device)
+    lengths = list(map(len, train_tokens.rows))
+    through = training_copy(encoder, longest=max(lengths, default=0))
 
     def loss(places: Sequence[int]) -> Any:
-        states, mask = hidden_states(encoder, [train_tokens.rows[place] for place in places])
-        with torch.autocast(encoder.device.partition(":")[0], enabled=False):
-            longest = states.shape[1]
-            padded_tags = [[*gold[place], *[NO_TAG] * (longest - len(gold[place]))] for place in places]
-            return _loss(heads, states, mask, padded_tags, [data.aligned.chosen[place] for place in places])
+        states, mask = hidden_states(through, [train_tokens.rows[place] for place in places])
+        longest = states.shape[1]
+        padded_tags = [[*gold[place], *[NO_TAG] * (longest - len(gold[place]))] for place in places]
+        return _loss(heads, states, mask, padded_tags, [data.aligned.chosen[place] for place in places])
 
     def measure() -> Mapping[str, float]:
         return score_predictions(predictions_of(encoder, heads, layout, data.validation, validation_tokens), data)
 
     hyperparameters = hyperparameters_of(
-        settings, RATES[settings["mode"]], batch_tokens=settings["batch_tokens"], patience=settings["patience"]
+        settings,
+        RATES[settings["mode"]],
+        epochs=settings["epochs"],
+        batch_tokens=settings["batch_tokens"],
+        patience=settings["patience"],
     )
-    lengths = list(map(len, train_tokens.rows))
-    setup = TrainingSetup(encoder, heads, lengths, loss, measure, _goal)
+    setup = TrainingSetup(encoder, heads, lengths, loss, measure, _goal, through)
     progress = train_encoder(
         setup,
         hyperparameters,

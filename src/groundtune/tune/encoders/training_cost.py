@@ -8,7 +8,7 @@ from groundtune.errors import need
 from groundtune.models.torch_device import choose_device, has_fast_bfloat16
 from groundtune.tune.base_model import load_tokenizer
 from groundtune.tune.encoders.base_encoder import find_encoder, text_token_counts
-from groundtune.tune.encoders.training_loop import step_tokens
+from groundtune.tune.encoders.training_loop import choose_epochs, step_tokens
 from groundtune.tune.job import Bounds
 
 MEASURED_SECONDS = 0.2
@@ -37,14 +37,15 @@ def estimate_bounds(
     trained, evaluated = counts[: len(texts)], sum(counts[len(texts) :])
     weights, embedding_weights = _weights(encoder_base.config)
     speed = measured_speed(device) * EFFICIENCY
-    epochs = 1 if frozen else int(settings["epochs"])
+    batch_tokens = settings.get("batch_tokens") or 1024
+    epochs = 1 if frozen else settings["epochs"] or choose_epochs(trained, batch_tokens=batch_tokens)
     passes = 4 if frozen else 6
-    budget = step_tokens(trained, batch_tokens=settings.get("batch_tokens") or 1024)
+    budget = step_tokens(trained, batch_tokens=batch_tokens)
     flops = (weights - embedding_weights) * (passes * sum(trained) + 2 * evaluated) * epochs
     seconds = START_SECONDS + flops / speed + (0 if frozen else STEP_SECONDS * epochs * (sum(trained) / budget + 1))
     if settings.get("max_minutes"):
         seconds = min(seconds, START_SECONDS + 60 * settings["max_minutes"])
-    state = 4 * weights if frozen else 4 * weights + 16 * (weights - embedding_weights)
+    state = 4 * weights if frozen else 6 * weights + 18 * (weights - embedding_weights)  # with a copy in bfloat16
     inside = max(budget, max(trained, default=0)) * _activations(encoder_base.config)
     note = f"{weights:,} weights, {sum(trained):,} tokens an epoch, on {device}"
     return Bounds(seconds=seconds, memory_mb=LIBRARIES_MB + (state + inside) / 1e6, usd=0.0, note=note)

@@ -35,6 +35,10 @@ MAX_GRADIENT_NORM = 1.0
 """Norm to which the gradients of a step are clipped."""
 WEIGHT_DECAY = 0.01
 """Weight decay of the encoder's matrices."""
+STEPS = 200
+"""Steps to aim at where the settings name no epochs."""
+EPOCHS = (3, 8)
+"""Fewest and most epochs of such a training."""
 MIN_STEPS_PER_EPOCH = 20
 """Minimum steps per epoch: with few rows, a step takes fewer tokens than allowed."""
 PARITY_ROWS = 16
@@ -58,6 +62,8 @@ class TrainingSetup:
     """Metrics on the validation rows; empty when there are none."""
     goal: Callable[[Mapping[str, float]], Any]
     """Key for comparing checkpoints, computed from the metrics; larger is better."""
+    through: Encoder | None = None
+    """The encoder that the loss runs through: `training_copy(encoder)`; None: `encoder` itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,8 @@ class Hyperparameters:
     head_rate: float
     batch_tokens: int
     """Maximum tokens per step."""
-    patience: int
-    """Epochs without a better goal after which training stops."""
+    patience: int | None
+    """Epochs without a better goal after which training stops; None: it never stops before its last epoch."""
     seed: int
     max_minutes: float | None = None
 
@@ -131,7 +137,7 @@ def train_encoder(
 
 
 def hyperparameters_of(
-    settings: Mapping[str, Any], rates: tuple[float, float], *, batch_tokens: int, patience: int
+    settings: Mapping[str, Any], rates: tuple[float, float], *, epochs: int, batch_tokens: int, patience: int | None
 ) -> Hyperparameters:
     """Read the hyperparameters from the settings.
 
@@ -142,7 +148,7 @@ def hyperparameters_of(
     if settings.get("learning_rate"):
         head_rate, rate = head_rate * settings["learning_rate"] / rate, settings["learning_rate"]
     return Hyperparameters(
-        epochs=settings["epochs"],
+        epochs=epochs,
         rate=rate,
         head_rate=head_rate,
         batch_tokens=batch_tokens,
@@ -168,6 +174,7 @@ def training_record(progress: Progress, hyperparameters: Hyperparameters) -> dic
     """Return what an artifact records about its training."""
     return {
         "learning_rate": hyperparameters.rate,
+        "epochs": hyperparameters.epochs,
         "history": progress.history,
         "best_step": progress.best_step,
         "steps": progress.step,
@@ -180,6 +187,13 @@ def training_record(progress: Progress, hyperparameters: Hyperparameters) -> dic
 def training_fingerprint(settings: Mapping[str, Any], encoder: Encoder, data: object) -> str:
     """Return a digest that depends on settings, base model and rows. data: its repr must show every row."""
     return digest_text(repr((sorted((key, repr(value)) for key, value in settings.items()), encoder.digest, data)))
+
+
+def choose_epochs(lengths: Sequence[int], *, batch_tokens: int) -> int:
+    """Return how often all rows are read: as often as makes STEPS, within EPOCHS."""
+    steps = math.ceil(sum(lengths) / step_tokens(lengths, batch_tokens=batch_tokens))
+    fewest, most = EPOCHS
+    return max(fewest, min(most, math.ceil(STEPS / max(1, steps))))
 
 
 def step_tokens(lengths: Sequence[int], *, batch_tokens: int) -> int:
@@ -195,13 +209,17 @@ class _EncoderTraining:
     ) -> None:
         self.setup, self.hyperparameters, self.report_step, self.folder = setup, hyperparameters, report_step, folder
         self.torch = need("torch", extra="local")
-        setup.encoder.model.get_input_embeddings().requires_grad_(False)
+        self.through = setup.through or setup.encoder
+        for encoder in (setup.encoder, self.through):
+            encoder.model.get_input_embeddings().requires_grad_(False)
         self.weights = {
             f"{part}.{name}": weight
             for part, module in (("encoder", setup.encoder.model), ("head", setup.head))
             for name, weight in module.named_parameters()
             if weight.requires_grad
         }
+        copied = self.through.model.named_parameters() if self.through is not setup.encoder else ()
+        self.copies = [(self.weights[f"encoder.{name}"], copy) for name, copy in copied if copy.requires_grad]
         self.optimizer = self.torch.optim.AdamW(self._groups(), lr=hyperparameters.rate, fused=True)
         self.steps = hyperparameters.epochs * len(self._plan(0))
         self.progress = Progress()
@@ -232,7 +250,7 @@ class _EncoderTraining:
     def one_epoch(self) -> None:
         """Finish the epoch, then measure on the validation rows."""
         progress = self.progress
-        self.setup.encoder.model.train()
+        self.through.model.train()
         self.setup.head.train()
         for places in self._plan(progress.epoch)[progress.place :]:
             if not self.one_step(places):
@@ -258,16 +276,26 @@ class _EncoderTraining:
         progress = self.progress
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * self._share(progress.step)
-        with autocast(self.setup.encoder):
+        with autocast(self.through):
             loss = self.setup.loss(places)
         self.optimizer.zero_grad()
         loss.backward()
+        for weight, copy in self.copies:
+            if copy.grad is not None:
+                weight.grad, copy.grad = copy.grad.float(), None
         norm = self.torch.nn.utils.clip_grad_norm_(list(self.weights.values()), MAX_GRADIENT_NORM)
         if not (math.isfinite(value := loss.item()) and math.isfinite(norm.item())):
             return False
         self.optimizer.step()
+        self._update_copies()
         progress.step, progress.place, progress.loss = progress.step + 1, progress.place + 1, value
         return True
+
+    def _update_copies(self) -> None:
+        """Copy the weights into the encoder that the loss runs through."""
+        with self.torch.no_grad():
+            for weight, copy in self.copies:
+                copy.copy_(weight)
 
     def _share(self, step: int) -> float:
         """Return the learning rate of a step as a share of the highest."""
@@ -289,7 +317,8 @@ class _EncoderTraining:
             self.best = {name: weight.detach().cpu().clone() for name, weight in self.weights.items()}
         else:
             progress.waits += 1
-            if progress.waits >= self.hyperparameters.patience:
+            patience = self.hyperparameters.patience
+            if patience is not None and progress.waits >= patience:
                 progress.stopped = progress.stopped or "patience"
         self.report(metrics=metrics)
 
@@ -321,6 +350,7 @@ class _EncoderTraining:
         with self.torch.no_grad():
             for name, weight in self.weights.items():
                 weight.copy_(weights[name])
+        self._update_copies()
 
     def checkpoint(self) -> None:
         """Write everything needed to resume exactly; all or nothing. Raises OSError."""

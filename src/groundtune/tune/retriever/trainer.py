@@ -274,7 +274,11 @@ def _fit(
 ) -> tuple[Progress, Hyperparameters]:
     settings = job.settings
     hyperparameters = hyperparameters_of(
-        settings, RATES[settings["part"]], batch_tokens=settings["batch_size"], patience=PATIENCE
+        settings,
+        RATES[settings["part"]],
+        epochs=settings["epochs"],
+        batch_tokens=settings["batch_size"],
+        patience=PATIENCE,
     )
     unit_lengths = [1] * items  # `batch_tokens` counts items here; the loss groups texts by length
     setup = TrainingSetup(ranker.encoder, ranker.head, unit_lengths, loss, measure, lambda metrics: metrics[SCORE])
