@@ -12,6 +12,7 @@ from groundtune.serve.callers import ANONYMOUS
 from groundtune.serve.client import EventStream
 from groundtune.serve.metrics import Metrics
 from groundtune.serve.serving import Asked, make_serving
+from groundtune.serve.tracing import Tracing
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Running
 
 
@@ -99,7 +100,7 @@ async def test_waiting_for_a_turn_has_a_time_limit(quotes: Running) -> None:
     settings = quotes.project.config.serve.model_copy(update={"running": 1, "seconds": 0.1})
     project = Project.open(quotes.project.root)
     project.config = project.config.model_copy(update={"serve": settings})
-    serving = make_serving(project, Metrics())
+    serving = make_serving(project, Metrics(), Tracing(project.config))
     async with serving._slot():
         with pytest.raises(TimeoutError):
             async with serving.turn():
