@@ -11,6 +11,7 @@ from groundtune import build
 from groundtune.approaches import prompts
 from groundtune.approaches.context import RetrievedContext
 from groundtune.approaches.output_formats import ObjectFormat, TextFormat
+from groundtune.approaches.prompts import PASSAGES_ARE_DATA
 from groundtune.build.resources import Resources
 from groundtune.build.training_kinds.decontamination import Decontaminator
 from groundtune.build.training_kinds.retrieved_rows import grounded_rows, retrieval_rows
@@ -150,7 +151,7 @@ def test_a_written_reply_over_passages_is_the_gold_text_without_markers(shop: Op
     assert [row.id for row in (asked, unproven, unknown)] == ["q0", "q1", "q3"]
     assert "within 30 days of delivery" in shown(asked)
     assert shown(asked).endswith("Input: How long may I keep a bike before I send it back?")
-    assert asked.messages[0]["content"] == output_format.rules(grounded=True)
+    assert asked.messages[0]["content"] == f"{output_format.rules(grounded=True)}\n\n{PASSAGES_ARE_DATA}"
 
 
 def test_an_object_over_passages_is_the_gold_object(shop: Opened) -> None:
