@@ -109,7 +109,8 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, droppab
         number = bool(cells) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
         width = widths[at] if fits else None
         justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(columns[at], justify=justify, overflow="fold", width=width, no_wrap=at == 0)
+        names = at == 0 and 2 * widths[at] <= console.width  # a name stays in one line where there is room for it
+        table.add_column(columns[at], justify=justify, overflow="fold", width=width, no_wrap=names)
     for row in texts:
         table.add_row(*(row[at] for at in kept))
     console.print(table)
