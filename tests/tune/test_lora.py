@@ -311,8 +311,8 @@ def test_a_loss_that_is_not_finite_ends_it(
 ) -> None:
     calls = iter(range(10_000))
 
-    def broken(trainer: type) -> type:
-        kind = with_reply_loss(trainer)
+    def broken(trainer: type, **_: bool) -> type:
+        kind = with_reply_loss(trainer, shares_beginnings=False)
 
         def compute_loss(self: Any, model: Any, inputs: Any, *rest: Any, **more: Any) -> Any:
             loss = kind.compute_loss(self, model, inputs, *rest, **more)  # type: ignore[attr-defined]

@@ -340,7 +340,8 @@ def test_a_tuned_model_is_compared_by_default(desk: Path, opened: Opened) -> Non
     report = project.compare()
     by_name = {summary.name: summary for summary in report.approaches}
     assert {"tuned", "fewshot"} <= set(by_name)
-    assert (by_name["tuned"].n, by_name["tuned"].errors, by_name["tuned"].usd_per_1k) == (9, 0, 0.0)
+    assert (by_name["tuned"].n, by_name["tuned"].errors) == (9, 0)
+    assert 0 < (by_name["tuned"].usd_per_1k or 0) < 0.1  # the seconds of this machine
     (run,) = (desk / ".groundtune/runs").iterdir()
     about = json.loads((run / "run.json").read_text())["about"]
     assert about["artifacts"] == {"tuned": model_of(desk).name}

@@ -228,3 +228,5 @@ async function listModels() {
 }
 
 listModels();
+question.disabled = false; // what is typed before the page can send it would be lost
+question.focus();
