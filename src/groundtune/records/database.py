@@ -12,11 +12,12 @@ BUSY_SECONDS = 30.0
 
 
 @contextmanager
-def opened(path: Path, *, tables: str, version: int) -> Iterator[sqlite3.Connection]:
+def opened(path: Path, *, tables: str, version: int, lasting: bool = True) -> Iterator[sqlite3.Connection]:
     """Open a file of records; a new one gets its tables, and only its owner may read it.
 
     What is committed is on disk, and what is deleted is overwritten. Readers never keep writers waiting. Begin
     transactions by hand, with BEGIN IMMEDIATE where what is written depends on what is read. tables: IF NOT EXISTS.
+    lasting: whether each commit waits for the disk; without it a power failure may take back the last ones.
     Raises FormatError when a newer groundtune wrote the file.
     """
     path.touch(mode=0o600)
@@ -25,7 +26,7 @@ def opened(path: Path, *, tables: str, version: int) -> Iterator[sqlite3.Connect
         check_number(found, path=path, supported=version, rebuild="move it away")
         if found == 0:
             database.executescript(f"PRAGMA journal_mode = WAL; {tables} PRAGMA user_version = {version};")
-        database.execute("PRAGMA synchronous = FULL")
+        database.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
         database.execute("PRAGMA secure_delete = ON")
         yield database
 

@@ -4,17 +4,15 @@ Several processes add to it and read it, so that a budget holds for all of them 
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from groundtune.common.format_version import check_number
+from groundtune.records.database import opened
 from groundtune.workspace import Workspace
 
 FORMAT_VERSION = 1
-BUSY_SECONDS = 10.0
 KEPT_DAYS = 62
 """Older rows are deleted: the longest period of a budget is a month."""
 TABLE = """
@@ -52,7 +50,8 @@ class Spending:
         """Add an answer. usd: what it cost; None when that is unknown, as when its client left half-way."""
         self._workspace.create()
         moment = now or datetime.now(UTC)
-        with self._connection() as database, database:
+        with self._opened() as database, database:
+            database.execute("BEGIN IMMEDIATE")
             database.execute("INSERT INTO spending VALUES (?, ?, ?)", (key, _text(moment), usd))
             database.execute("DELETE FROM spending WHERE time < ?", (_text(moment - timedelta(days=KEPT_DAYS)),))
 
@@ -62,20 +61,13 @@ class Spending:
             return Spent(0.0)
         begin = _text(period_begin(period, now or datetime.now(UTC)))
         query = "SELECT total(usd), count(*) - count(usd) FROM spending WHERE key = ifnull(?, key) AND time >= ?"
-        with self._connection() as database:
+        with self._opened() as database:
             usd, unknown = database.execute(query, (key, begin)).fetchone()
             (dearest,) = database.execute("SELECT max(usd) FROM spending WHERE usd > 0").fetchone()
         return Spent(usd + unknown * (dearest or 0.0), unknown, dearest)
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="move it away")
-            if version == 0:
-                database.executescript(f"PRAGMA journal_mode=WAL; {TABLE} PRAGMA user_version = {FORMAT_VERSION};")
-            database.execute("PRAGMA synchronous = NORMAL")
-            yield database
+    def _opened(self) -> AbstractContextManager[sqlite3.Connection]:
+        return opened(self._path, tables=TABLE, version=FORMAT_VERSION, lasting=False)
 
 
 def period_begin(period: Period, now: datetime) -> datetime:
