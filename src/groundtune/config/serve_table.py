@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from groundtune.config.values import AsTuple, Seconds, Section, Text, Url, Usd, value_error
+from groundtune.config.values import AsTuple, Seconds, Section, Text, Texts, Url, Usd, value_error
 
 
 def _network(value: str) -> str:
@@ -76,6 +76,8 @@ class ServeConfig(Section):
     """How long the keys of `jwks_url` are used while it cannot be reached."""
     groups: dict[Text, Annotated[tuple[Text, ...], AsTuple]] = Field(default_factory=dict)
     """Maps a user, as a token or a proxy names them, to further access groups."""
+    operators: Texts = ()
+    """Access groups whose members look after the project in a browser; none: only whoever needs no key."""
     audit: bool = True
     """Whether every answer is recorded."""
     audit_days: Annotated[int, Field(ge=1, le=36_500)] | None = None

@@ -1,15 +1,22 @@
-"""Render the HTML pages and hand out their files, all of which are in this package. Everything shown is escaped."""
+"""Render the HTML pages in their common frame, and hand out their files. Everything shown is escaped.
+
+A page is a template of its own content and a line of `PAGES`; scripts fetch what it shows.
+"""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from groundtune.serve.errors import refused
+from groundtune.serve.callers import COOKIE, Caller, caller_of
+from groundtune.serve.errors import RequestRefusedError, refused
+from groundtune.serve.roles import may_ask, may_review
 from groundtune.serve.security_headers import PAGE_POLICY
+from groundtune.serve.serving import serving_of
 
 ASSETS: Mapping[str, tuple[str, str, str]] = {
     "report.css": ("groundtune.report", "page/report.css", "text/css"),
@@ -22,6 +29,29 @@ ASSETS: Mapping[str, tuple[str, str, str]] = {
     "review.js": ("groundtune.serve", "page/review.js", "text/javascript"),
 }
 """Maps the name of a file to its package, its path there, and its type."""
+STYLES = ("report.css", "views.css", "serve.css")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that the navigation leads to."""
+
+    path: str
+    label: str
+    template: str
+    scripts: Sequence[str]
+    """Names of `ASSETS`, in the order in which they run."""
+    kind: str
+    """Class of its `main`, for the style sheet."""
+    may_see: Callable[[Request, Caller], bool] = may_ask
+
+
+ASK = Page("/", "Ask", "ask.html", ("base.js", "cited.js", "post.js", "ask.js"), "asking")
+REVIEW = Page(
+    "/review", "Review", "review.html", ("base.js", "cited.js", "post.js", "review.js"), "reviewing", may_review
+)
+PAGES = (ASK, REVIEW)
+"""In the order of the navigation."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,9 +66,69 @@ def asset(name: str) -> Response:
     return Response((files(package) / path).read_bytes(), media_type=f"{media_type}; charset=utf-8", headers=headers)
 
 
-def page(template: str, *, status: int = 200, raw: Mapping[str, str] | None = None, **texts: str) -> HTMLResponse:
-    """Return a page. texts: escaped into the places of their names. raw: HTML, inserted as it is."""
+async def show(request: Request, page: Page, *, title: str | None = None, **texts: str) -> Response:
+    """Return a page for whoever may see it, or the one that asks for a key.
+
+    title: None for the label of the page. texts: escaped into the places of their names in its template.
+    """
+    try:
+        caller = await caller_of(request)
+    except RequestRefusedError as error:
+        if error.reply.status != 401:
+            raise
+        return sign_in_page(next_=request.url.path)
+    if not page.may_see(request, caller):
+        content = f'<h1>{html.escape(page.label)}</h1><p class="problem">This page is not for you.</p>'
+        return framed(request, caller, content, title=page.label, kind=page.kind, status=403)
+    content = filled(page.template, **texts)
+    return framed(request, caller, content, title=title or page.label, kind=page.kind, scripts=page.scripts, here=page)
+
+
+def framed(
+    request: Request,
+    caller: Caller,
+    content: str,
+    *,
+    title: str,
+    kind: str,
+    scripts: Sequence[str] = (),
+    here: Page | None = None,
+    status: int = 200,
+) -> HTMLResponse:
+    """Return HTML in the frame of all pages, with the navigation to those that the caller may see.
+
+    content: HTML of the main part. kind: its class. here: the page that it is.
+    """
+    seen = [page for page in PAGES if page.may_see(request, caller)]
+    raw = {
+        "styles": "\n".join(f'<link rel="stylesheet" href="/assets/{name}">' for name in STYLES),
+        "scripts": "\n".join(f'<script src="/assets/{name}" defer></script>' for name in scripts),
+        "navigation": " ".join(_link(page, here) for page in seen),
+        "signed_in": "" if COOKIE in request.cookies else "hidden",
+        "kind": kind,
+        "content": content,
+    }
+    name = serving_of(request).live.project.config.name
+    return _response(filled("frame.html", raw, title=title, name=name), status)
+
+
+def sign_in_page(*, next_: str, problem: str = "", status: int = 401) -> HTMLResponse:
+    """Return the page that asks for a key. next_: the page to go on to."""
+    told = f'<p class="problem" role="alert">{html.escape(problem)}</p>' if problem else ""
+    return _response(filled("sign_in.html", {"problem": told}, next=next_), status)
+
+
+def _link(page: Page, here: Page | None) -> str:
+    current = ' aria-current="page"' if page is here else ""
+    return f'<a href="{page.path}"{current}>{html.escape(page.label)}</a>'
+
+
+def filled(template: str, raw: Mapping[str, str] | None = None, **texts: str) -> str:
+    """Return a template with its places filled. raw: HTML, inserted as it is. texts: escaped."""
     values = {key: html.escape(value) for key, value in texts.items()}
     source = (files("groundtune.serve") / "page" / template).read_text(encoding="utf-8")
-    text = Template(source).substitute(values, **(raw or {}))
+    return Template(source).substitute(values, **(raw or {}))
+
+
+def _response(text: str, status: int) -> HTMLResponse:
     return HTMLResponse(text, status, headers={"Content-Security-Policy": PAGE_POLICY})

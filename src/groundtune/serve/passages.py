@@ -8,9 +8,8 @@ from fastapi.responses import Response
 from groundtune.display.answers import place
 from groundtune.serve.callers import caller_of
 from groundtune.serve.errors import RequestRefusedError, refused
-from groundtune.serve.pages import page
+from groundtune.serve.pages import filled, framed, sign_in_page
 from groundtune.serve.serving import By
-from groundtune.serve.sign_in import sign_in_page
 from groundtune.serve.wire_citations import passage_url
 from groundtune.types import Document, Passage
 
@@ -31,17 +30,13 @@ async def show_passage(passage_id: str, request: Request, serving: By) -> Respon
         return sign_in_page(next_=passage_url("", passage_id))
     async with serving.live.lease() as project:
         found = await project.apassage(passage_id, groups=caller.groups)
-        name = project.config.name
     if found is None:
         raise refused("there is no such passage, or you may not read it", status=404)
     passage, document = found
-    return page(
-        "passage.html",
-        name=name,
-        title=document.title or document.source,
-        place=place(passage.source, passage.heading, passage.page),
-        raw={"text": passage_html(passage, document)},
-    )
+    title = document.title or document.source
+    texts = {"title": title, "place": place(passage.source, passage.heading, passage.page)}
+    content = filled("passage.html", {"text": passage_html(passage, document)}, **texts)
+    return framed(request, caller, content, title=title, kind="in-document")
 
 
 def passage_html(passage: Passage, document: Document) -> str:

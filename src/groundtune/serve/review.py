@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,11 +16,10 @@ from groundtune.display.answers import place
 from groundtune.errors import MissingError
 from groundtune.review.queue import State
 from groundtune.review.reasons import WORDS
-from groundtune.serve.callers import ANONYMOUS, COOKIE, Caller, Doors, caller_of
-from groundtune.serve.errors import ErrorReply, RequestRefusedError, refused
-from groundtune.serve.pages import page
-from groundtune.serve.serving import By, serving_of
-from groundtune.serve.sign_in import sign_in_page
+from groundtune.serve.errors import refused
+from groundtune.serve.pages import REVIEW, show
+from groundtune.serve.roles import Reviewer
+from groundtune.serve.serving import By
 from groundtune.serve.wire_citations import base_url, passage_url
 from groundtune.workflows.reviewing_answers import ReviewItem
 
@@ -50,37 +49,10 @@ class Decision(BaseModel):
     note: Annotated[str, Field(max_length=4_000)] = ""
 
 
-def may_review(request: Request, caller: Caller) -> bool:
-    """Whether a caller may review."""
-    doors: Doors = request.app.state.doors
-    groups = serving_of(request).live.project.config.review.groups
-    return bool(set(caller.groups) & set(groups)) or (caller == ANONYMOUS and doors.lets_everybody_in)
-
-
-async def reviewer_of(request: Request) -> Caller:
-    """Return the caller of a request as a reviewer. Raises RequestRefusedError: 403 for anybody else."""
-    caller = await caller_of(request)
-    if may_review(request, caller):
-        return caller
-    message = "you are no reviewer: [review] groups names the groups that are"
-    raise RequestRefusedError(ErrorReply(403, message, "permission_error", "no_reviewer"))
-
-
-Reviewer = Annotated[Caller, Depends(reviewer_of)]
-"""Parameter of an endpoint: a caller who may review."""
-
-
 @router.get("/review", response_model=None)
-async def show_review(request: Request, serving: By) -> Response:
+async def show_review(request: Request) -> Response:
     """Show the page, or the one that asks for a key."""
-    try:
-        await reviewer_of(request)
-    except RequestRefusedError as error:
-        if error.reply.status != 401:
-            raise
-        return sign_in_page(next_="/review")
-    raw = {"signed_in": "" if COOKIE in request.cookies else "hidden"}
-    return page("review.html", name=serving.live.project.config.name, raw=raw)
+    return await show(request, REVIEW)
 
 
 @router.post("/api/review/next")

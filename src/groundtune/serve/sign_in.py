@@ -1,6 +1,5 @@
 """`POST /session`: let a browser in with an API key, which it then sends as a cookie that no script can read."""
 
-import html
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
@@ -8,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from groundtune.serve.callers import COOKIE, Doors
 from groundtune.serve.errors import RequestRefusedError
-from groundtune.serve.pages import page
+from groundtune.serve.pages import sign_in_page
 
 SESSION_SECONDS = 12 * 3600
 
@@ -37,12 +36,6 @@ async def sign_out() -> Response:
     response = RedirectResponse("/", status_code=303)
     response.delete_cookie(COOKIE)
     return response
-
-
-def sign_in_page(*, next_: str, problem: str = "", status: int = 401) -> Response:
-    """Return the page that asks for a key. next_: the page to go on to."""
-    raw = {"problem": f'<p class="problem" role="alert">{html.escape(problem)}</p>' if problem else ""}
-    return page("sign_in.html", status=status, raw=raw, next=next_)
 
 
 def local_path(path: str) -> str:
