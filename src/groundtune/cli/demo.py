@@ -80,7 +80,7 @@ def run(
     """Prompt, retrieve, fine-tune or combine? Find out on an example project, offline.
 
     Indexes the documents of an invented company, asks four questions, evaluates retrieval, fine-tunes a small language
-    model twice, and compares prompting, retrieval, fine-tuning and both on the same questions. Takes about 16 minutes
+    model twice, and compares prompting, retrieval, fine-tuning and both on the same questions. Takes about 15 minutes
     on two cores; an interrupted run goes on where it was. Needs the model: groundtune models get smollm2-135m.
     """
     from groundtune.models.builtin_models import find_builtin_model
