@@ -97,7 +97,7 @@ def test_the_verdict_comes_first(visit: Visit) -> None:
 
 
 def test_guides_are_held_against_the_figures(visit: Visit) -> None:
-    rows = visit("answer").get_by_role("table", name="What guides said").get_by_role("row")
+    rows = visit("answer").get_by_role("table", name="Guides and the figures").get_by_role("row")
     expect(rows.nth(1)).to_contain_text("citations are asked for")
     expect(rows.nth(1)).to_contain_text("right")
     expect(rows.nth(2)).to_contain_text("<b>Vs</b>")

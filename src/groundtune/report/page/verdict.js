@@ -140,7 +140,7 @@ function guideTable() {
   return [
     h("p", { class: "soft small" }, "By the answers to groundtune advise and by what the folder shows. A guide is right ",
       "if it says what a leader is, and not measured if no approach of the kind was compared."),
-    table("What guides said", ["guide", "says", "by the figures", "because"], PAGE.guides.map((guide) => [
+    table("Guides and the figures", ["guide", "says", "by the figures", "because"], PAGE.guides.map((guide) => [
       [userText(guide.guide), h("small", null, userText(guide.title))],
       guide.by_default && guide.says !== "undecided" ? `${guide.says} (by default)` : guide.says,
       guide.figures,

@@ -113,7 +113,7 @@ function itemView() {
 
 function answerView() {
   const original = item.status === "abstained"
-    ? h("section", { class: "abstention" }, userText(item.text, "h3"), h("p", { class: "soft" }, "No answer was given."))
+    ? h("section", { class: "abstention" }, userText(item.text, "h2"), h("p", { class: "soft" }, "No answer was given."))
     : citedText(item.text, item.citations, []);
   return isKnown(item.edited)
     ? [h("p", { class: "kicker" }, "Edited"), userText(item.edited, "div", { class: "answer edited" }),
@@ -153,7 +153,7 @@ function passagesView() {
   const changed = item.changed
     ? h("p", { class: "soft" }, `${countOf(item.changed, "passage")} changed since, and cannot be shown.`) : null;
   return list.length || changed
-    ? h("section", { "aria-label": "Passages" }, h("h3", null, "What it was made from"), h("ul", { class: "found" }, list), changed)
+    ? h("section", { "aria-label": "Passages" }, h("h2", null, "What it was made from"), h("ul", { class: "found" }, list), changed)
     : null;
 }
 
