@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     from groundtune.workflows.forgetting import ForgetReport
     from groundtune.workflows.judging import JudgeAgreement
     from groundtune.workflows.learning_curve import PlannedTraining
+    from groundtune.workflows.live_report import LiveComparison, LiveDifference, LiveReport
     from groundtune.workflows.promoting import PromotionReport
     from groundtune.workflows.reporting import Report
     from groundtune.workflows.reviewing_answers import ReviewItem, ReviewList, ReviewOutcome
@@ -181,6 +182,7 @@ _MODULES = {
     "workflows.forgetting": "ForgetReport",
     "workflows.judging": "JudgeAgreement",
     "workflows.learning_curve": "PlannedTraining",
+    "workflows.live_report": "LiveComparison LiveDifference LiveReport",
     "workflows.promoting": "PromotionReport",
     "workflows.reporting": "Report",
     "workflows.reviewing_answers": "ReviewItem ReviewList ReviewOutcome",
@@ -245,6 +247,9 @@ __all__ = [
     "Job",
     "JudgeAgreement",
     "JudgeError",
+    "LiveComparison",
+    "LiveDifference",
+    "LiveReport",
     "LocalIndex",
     "Message",
     "Miss",

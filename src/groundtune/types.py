@@ -441,6 +441,8 @@ class Answer(Displayed):
     """Why another approach than the chosen one answered; None when the chosen one did."""
     held: bool = False
     """Whether a person must decide before the text is shown; it is then left out. Only the server holds answers."""
+    split: str | None = None
+    """The approach that was drawn for the question, where the server splits its traffic between two; else None."""
 
     def view(self) -> list[Block]:
         return answer_view(self)

@@ -1,7 +1,7 @@
 """Run an approach, whoever made it, so that every answer has an id, a time and the name of its approach."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 
 from groundtune.common.answers import complete_answer, request_answer
@@ -36,3 +36,9 @@ async def stream_answer(approach: Approach, question: Question) -> AsyncIterator
                 seconds = time.perf_counter() - start
                 event = replace(event, answer=complete_answer(event.answer, approach.name, seconds=seconds))
             yield event
+
+
+async def require_admission(approach: Approach, groups: Sequence[str]) -> None:
+    """Raise AccessError when a user of these groups may not ask the approach, MissingError when it cannot run."""
+    if admit := getattr(approach, "admit", None):
+        await admit(groups)

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from groundtune.approaches.answering import stream_answer
+from groundtune.approaches.answering import require_admission, stream_answer
 from groundtune.common.answers import request_answer, total_usage
 from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.common.event_loop import closing
@@ -60,6 +60,13 @@ class Fallback:
     def samples(self) -> bool:
         """Whether the chosen approach honours the sampling of a question; one that stands in may not."""
         return bool(getattr(self._links[0].approach, "samples", False))
+
+    async def admit(self, groups: Sequence[str]) -> None:
+        """Raise MissingError when the chosen approach cannot run, AccessError when these groups may not ask it."""
+        chosen = self._links[0]
+        if chosen.approach is None:
+            raise MissingError(f"{chosen.name} {chosen.lacks}")
+        await require_admission(chosen.approach, groups)
 
     async def answer(self, question: Question) -> Answer:
         """Answer the question. Raises the error of the first link when every link fails; an invalid call at once."""

@@ -50,18 +50,19 @@ class GroupGate:
 
     async def answer(self, question: Question) -> Answer:
         """Answer the question. Raises AccessError when the user may not read what the model was trained on."""
-        await self._admit(question)
+        await self.admit(question.scope.groups)
         return await self._approach.answer(question)
 
     async def stream(self, question: Question) -> AsyncIterator[AnswerEvent]:
         """Stream the answer; raises as `answer` does, before the first event."""
-        await self._admit(question)
+        await self.admit(question.scope.groups)
         async with closing(stream_answer(self._approach, question)) as events:
             async for event in events:
                 yield event
 
-    async def _admit(self, question: Question) -> None:
-        if any(groups.isdisjoint(question.scope.groups) for groups in await self._readers()):
+    async def admit(self, groups: Sequence[str]) -> None:
+        """Raise AccessError when a user with these groups may not read what the model was trained on."""
+        if any(readers.isdisjoint(groups) for readers in await self._readers()):
             raise AccessError(
                 f"{self.name} was trained on documents that this user may not read",
                 hint="ask another approach, or name the groups of the user",

@@ -130,6 +130,7 @@ def show_report(report: "Report", *, unmet: Sequence[str] = ()) -> None:
     if report.guides_sentence:
         output.print_line(report.guides_sentence)
     output.show_blocks(report.costs.brief(verdict.leaders))
+    output.show_blocks(report.live_view())
     for summary in report.approaches:
         if summary.unchecked:
             share = f"{summary.unchecked:.0%} of the sentences of its answers could not be checked"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from groundtune.config.values import AsTuple, Seconds, Section, Text, Texts, Url, Usd, value_error
+from groundtune.config.values import AsTuple, Fraction, Seconds, Section, Text, Texts, Url, Usd, value_error
 
 
 def _network(value: str) -> str:
@@ -38,6 +38,30 @@ def _header(value: str) -> str:
 
 
 Header = Annotated[Text, AfterValidator(_header)]
+
+
+class ShadowConfig(Section):
+    """A second approach that answers a share of the questions as well, unseen."""
+
+    approach: Text
+    share: Annotated[Fraction, Field(gt=0)] = 0.1
+    """Share of the answers of the project's choice that get such a second answer."""
+    running: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """Second answers that each worker works on at once."""
+    waiting: Annotated[int, Field(ge=0, le=10_000)] = 16
+    """Further ones that wait for their turn; those beyond are dropped."""
+    busy: Annotated[int, Field(ge=1, le=10_000)] = 4
+    """While a worker has this many requests at work, none is begun."""
+
+
+class SplitConfig(Section):
+    """A second approach that serves a share of the users or conversations."""
+
+    approach: Text
+    share: Annotated[Fraction, Field(gt=0)] = 0.1
+    """Share of the callers or conversations that it serves."""
+    by: Literal["caller", "conversation"] = "caller"
+    """What stays with one approach: all that a caller asks, or one conversation of a caller."""
 
 
 class ServeConfig(Section):
@@ -96,6 +120,8 @@ class ServeConfig(Section):
     """Refuse requests when it is spent, or have the last approach of [fallback] answer them."""
     log_format: Literal["text", "json"] = "text"
     """How the log is written to stderr."""
+    shadow: ShadowConfig | None = None
+    split: SplitConfig | None = None
 
     @model_validator(mode="after")
     def _tokens(self) -> Self:
@@ -111,6 +137,14 @@ class ServeConfig(Section):
         if not {"jwks_url", "jwks_file"} & set(given):
             hint = 'write jwks_url = "https://login.example.com/.well-known/jwks.json", or jwks_file'
             raise value_error("nothing says by which keys tokens are checked", hint=hint, key=given[0])
+        return self
+
+    @model_validator(mode="after")
+    def _compared(self) -> Self:
+        for key in ("shadow", "split"):
+            if getattr(self, key) is not None and not self.audit:
+                message = f"[serve.{key}] compares recorded answers, and none is recorded"
+                raise value_error(message, hint=f"leave out [serve.{key}], or set audit = true", key="audit")
         return self
 
     @property

@@ -7,6 +7,7 @@ notebooks and other event loops, and clients of remote models stay on the loop t
 
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,6 +61,7 @@ from groundtune.workflows import (
 from groundtune.workflows.estimating import Estimate
 from groundtune.workflows.forgetting import ForgetReport
 from groundtune.workflows.learning_curve import PlannedTraining
+from groundtune.workflows.live_report import LiveReport
 from groundtune.workflows.sweep_report import SweepReport
 
 
@@ -569,13 +571,20 @@ class Project(AsyncVerbs):
         """
         return self.loop.run(self.aapproaches())
 
-    def require(self, approach: str | Approach | None = None) -> None:
+    def require(
+        self,
+        approach: str | Approach | None = None,
+        *,
+        groups: Sequence[str] | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
         """Do nothing when an approach can be asked now; otherwise say why not.
 
-        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it. Raises UsageError
-        for an unknown or forbidden approach, MissingError for what it lacks.
+        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it. groups, sampling:
+        of a question that this very approach must be able to take. Raises UsageError for an unknown or forbidden
+        approach, MissingError for what it lacks, AccessError and QuestionError as `ask` does.
         """
-        return self.loop.run(self.arequire(approach))
+        return self.loop.run(self.arequire(approach, groups=groups, sampling=sampling))
 
     def use(self, approach: str) -> choosing.Choice:
         """Make an approach the project's choice: write it to the project file, with the id of its trained model.
@@ -606,6 +615,14 @@ class Project(AsyncVerbs):
         was recorded in these days, and what `ask` raises when no example of the canary set is answered.
         """
         return self.loop.run(self.adrift(days=days, label=label, canary=canary))
+
+    def compare_live(self, *, since: date | None = None) -> LiveReport:
+        """Compare approaches on real questions, by what people thought of the answers that the server gave.
+
+        `[serve.shadow]` by what reviewers decided about both answers to a question, `[serve.split]` by the ratings of
+        those who asked. since: only answers from this day (UTC) on count. Raises MissingError when none was drawn.
+        """
+        return self.loop.run(self.acompare_live(since=since))
 
     def gaps(self, *, groups: Sequence[str] = (), days: int = 28) -> GapsReport:
         """Return what people ask and the documents leave open: unanswered, contradicting, superseded; by topic.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from groundtune import build
-from groundtune.approaches.answering import stream_answer
+from groundtune.approaches.answering import require_admission, stream_answer
 from groundtune.build.approach_registry import build_registry, calibrated_unasked, default_approach
 from groundtune.build.resources import Resources
 from groundtune.build.task import score_names, scorer
@@ -80,6 +80,7 @@ from groundtune.workflows import (
 )
 from groundtune.workflows.canary import CanaryParts, CanarySet, ask_canary
 from groundtune.workflows.checking_documents import check_documents
+from groundtune.workflows.comparing_live import compare_live
 from groundtune.workflows.drifting import measure_drift
 from groundtune.workflows.estimating import Estimate, estimate
 from groundtune.workflows.finding_gaps import find_gaps
@@ -87,6 +88,7 @@ from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.forgetting import ForgetReport
 from groundtune.workflows.ingesting import ingest, remove_gone
 from groundtune.workflows.learning_curve import PlannedTraining
+from groundtune.workflows.live_report import LiveReport
 from groundtune.workflows.routing import train_router
 from groundtune.workflows.stored_report import stored_report
 from groundtune.workflows.sweep_candidates import PRESENT
@@ -205,7 +207,7 @@ class AsyncVerbs:
         """
         question = make_question(text, groups, filters, history, sampling)
         async with self.session.approach(approach) as chosen:
-            require_sampling(chosen, question)
+            require_sampling(chosen, question.sampling)
             return await self._with_versions(await request_answer(chosen, question), question)
 
     @on_project_loop
@@ -263,7 +265,7 @@ class AsyncVerbs:
 
     async def _events(self, question: Question, approach: str | Approach | None) -> AsyncIterator[AnswerEvent]:
         async with self.session.approach(approach) as chosen:
-            require_sampling(chosen, question)
+            require_sampling(chosen, question.sampling)
             async with closing(stream_answer(chosen, question)) as events:
                 async for event in events:
                     if isinstance(event, Done):
@@ -904,14 +906,23 @@ class AsyncVerbs:
         return await self.session.reasons()
 
     @on_project_loop
-    async def arequire(self, approach: str | Approach | None = None) -> None:
+    async def arequire(
+        self,
+        approach: str | Approach | None = None,
+        *,
+        groups: Sequence[str] | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
         """Do nothing when an approach can be asked now; otherwise say why not.
 
-        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it. Raises UsageError
-        for an unknown or forbidden approach, MissingError for what it lacks.
+        approach: as in `ask`; with a table [fallback] it is enough that another can stand in for it. groups, sampling:
+        of a question that this very approach must be able to take. Raises UsageError for an unknown or forbidden
+        approach, MissingError for what it lacks, AccessError and QuestionError as `ask` does.
         """
-        async with self.session.approach(approach):
-            pass
+        async with self.session.approach(approach) as chosen:
+            require_sampling(chosen, sampling or Sampling())
+            if groups is not None:
+                await require_admission(chosen, groups)
 
     @on_project_loop
     async def ause(self, approach: str) -> choosing.Choice:
@@ -962,6 +973,21 @@ class AsyncVerbs:
             canary=checked.last if checked else None,
             notes=notes,
         )
+
+    @on_project_loop
+    async def acompare_live(self, *, since: date | None = None) -> LiveReport:
+        """Compare approaches on real questions, by what people thought of the answers that the server gave.
+
+        `[serve.shadow]` by what reviewers decided about both answers to a question, `[serve.split]` by the ratings of
+        those who asked. since: only answers from this day (UTC) on count. Raises MissingError when none was drawn.
+        """
+        await asyncio.to_thread(self._queue().fill)
+        begin = None if since is None else since.isoformat()
+        report = await asyncio.to_thread(compare_live, self.workspace, since=begin)
+        if not report.comparisons:
+            hint = "groundtune serve draws answers where the project file has [serve.shadow] or [serve.split]"
+            raise MissingError("no answer was drawn to be compared with another approach", hint=hint)
+        return report
 
     @on_project_loop
     async def agaps(self, *, groups: Sequence[str] = (), days: int = 28) -> GapsReport:
@@ -1044,9 +1070,9 @@ def make_question(
     return Question(storable(text).strip(), turns, Scope(tuple(groups), dict(filters or {})), sampling or Sampling())
 
 
-def require_sampling(approach: Approach, question: Question) -> None:
-    """Raise QuestionError when the question asks for a sampling that the approach does not honour."""
-    if question.sampling != Sampling() and not getattr(approach, "samples", False):
+def require_sampling(approach: Approach, sampling: Sampling) -> None:
+    """Raise QuestionError when a question asks for a sampling that the approach does not honour."""
+    if sampling != Sampling() and not getattr(approach, "samples", False):
         raise QuestionError(
             f"{approach.name} takes no temperature, no limit of output tokens and no stop texts",
             hint="only approaches with a model of the kind openai do",

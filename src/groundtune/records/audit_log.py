@@ -24,6 +24,8 @@ from groundtune.records.database import opened, overwrite_erased
 from groundtune.workspace import Workspace
 
 FORMAT_VERSION = 1
+SHADOW_OF = "shadow_of"
+"""Key of an answer that nobody saw, with the id of the one that was sent instead."""
 BEGINNING = "0" * 64
 """What the first record follows."""
 TABLES = """
@@ -52,6 +54,11 @@ class AuditEntry:
         """Whether it is no answer, but what somebody decided about one."""
         return "event" in self.record
 
+    @property
+    def is_shadow(self) -> bool:
+        """Whether it is an answer that nobody saw, to be compared with the one that was sent."""
+        return SHADOW_OF in self.record
+
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
@@ -74,6 +81,11 @@ class AuditLog:
         self._path = workspace.folder / "audit.sqlite"
         self._appending = threading.Lock()
         """Makes the threads of a process wait in turn: SQLite lets them try by chance until they give up."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever recorded."""
+        return self._path.exists()
 
     def append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """Add a record with the keys `id` and `time`; it is on disk when this returns. texts: by name."""
@@ -137,21 +149,31 @@ class AuditLog:
 
     def find(self, answer: str) -> AuditEntry:
         """Return the record of an answer, given its id or the beginning of it. Raises MissingError."""
-        found = list(self.entries(answer)) if answer else []
+        found = list(self.entries(answer, shadows=True)) if answer else []
         if len(found) != 1:
             what = f"{len(found):,} records begin with" if found else "there is no record of"
             raise MissingError(f"{what} {answer!r}", hint="groundtune audit export lists all")
         return found[0]
 
-    def entries(self, answer: str = "", *, since: str = "", events: bool = False) -> Iterator[AuditEntry]:
-        """Yield the records of all answers, oldest first, or of those whose id begins like this.
+    def entries(
+        self, answer: str = "", *, since: str = "", events: bool = False, shadows: bool = False
+    ) -> Iterator[AuditEntry]:
+        """Yield the records of all answers that were sent, oldest first, or of those whose id begins like this.
 
-        since: ISO 8601, UTC. events: with the records of what people decided.
+        since: ISO 8601, UTC. events: with the records of what people decided. shadows: with answers that nobody saw.
         """
         wanted = "substr(answer, 1, ?) = ? AND time >= ?"
         for entry in self._entries(wanted, len(answer), answer, since):
-            if events or not entry.is_event:
+            if (events or not entry.is_event) and (shadows or not entry.is_shadow):
                 yield entry
+
+    def compared(self, *, since: str = "") -> list[AuditEntry]:
+        """Return the answers that were drawn to be compared with those of another approach, and their shadows.
+
+        since: ISO 8601, UTC.
+        """
+        drawn = "(instr(record, '\"shadow') OR instr(record, '\"split\":{'))"
+        return [entry for entry in self._entries(f"{drawn} AND time >= ?", since) if not entry.is_event]
 
     def entries_after(self, number: int, digest: str | None) -> Iterator[AuditEntry]:
         """Yield the records beyond one that was read before, oldest first, with those of what people decided.

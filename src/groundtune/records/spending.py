@@ -19,6 +19,8 @@ TABLE = """
 CREATE TABLE IF NOT EXISTS spending (key TEXT NOT NULL, time TEXT NOT NULL, usd REAL);
 CREATE INDEX IF NOT EXISTS spending_of_keys ON spending (key, time);
 """
+SHADOW = "shadow"
+"""Key of what second answers cost that nobody saw; no API key has this id."""
 Period = Literal["day", "month"]
 
 

@@ -42,6 +42,7 @@ def render_page(page: Mapping[str, Any]) -> str:
                             "per_class": [{"label", "precision", "recall", "f1", "n"}]}}, for labelled tasks,
          "guides": [{fields of advice.guides.Opinion, "figures": whether they agree}],
          "diagnosis": [{fields of decide.diagnosis.Diagnosis}],
+         "live": {content of `groundtune live --json`} or null,
          "costs": {content of `groundtune costs --json`}, "moves": [{"key", "now": number or null, "stretches":
                    [{"low", "includes_low", "choice", "eligible"}]}], as report_page.py computes them,
          "draws": {"months", "volume": draws, "approaches": {name: {"setup", "monthly", "model", "other", "correct"}}},

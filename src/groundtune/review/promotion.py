@@ -66,7 +66,7 @@ def as_answer(answer: ServedAnswer) -> Answer:
         output=answer.output,
         citations=answer.citations,
         confidence=answer.confidence,
-        approach=answer.approach,
+        approach=answer.approach or "",
         cut=answer.cut,
         degradation=answer.degradation,
     )

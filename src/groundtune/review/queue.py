@@ -18,12 +18,14 @@ from typing import Any, Literal, get_args
 from groundtune.common.format_version import check_number
 from groundtune.config.review_table import ReviewConfig
 from groundtune.errors import BusyError, MissingError, QuestionError
-from groundtune.records.audit_log import AuditEntry, AuditLog
+from groundtune.records.audit_log import SHADOW_OF, AuditEntry, AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.reasons import WORDS, Reason, reasons_of
 from groundtune.workspace import Workspace
 
 FORMAT_VERSION = 1
+QUEUE_FILE = "review.sqlite"
+REBUILD = "remove it: it is made anew"
 BUSY_SECONDS = 30.0
 OPEN_SECONDS = 300.0
 """How long an item that somebody has open is offered to nobody else."""
@@ -89,7 +91,7 @@ class ReviewQueue:
     def __init__(self, workspace: Workspace, settings: ReviewConfig) -> None:
         self._workspace = workspace
         self._settings = settings
-        self._path = workspace.folder / "review.sqlite"
+        self._path = workspace.folder / QUEUE_FILE
         self._audit = AuditLog(workspace)
         self._feedback = FeedbackLog(workspace)
 
@@ -230,7 +232,7 @@ class ReviewQueue:
         database = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             (version,) = database.execute("PRAGMA user_version").fetchone()
-            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild="remove it: it is made anew")
+            check_number(version, path=self._path, supported=FORMAT_VERSION, rebuild=REBUILD)
             if version == 0:
                 _set_wal(database)
                 database.executescript(f"{TABLES} PRAGMA user_version = {FORMAT_VERSION};")
@@ -261,6 +263,8 @@ class ReviewQueue:
     def _take(self, database: sqlite3.Connection, entry: AuditEntry) -> None:
         record, answer = entry.record, str(entry.record["id"])
         match record.get("event"):
+            case None if entry.is_shadow:
+                self._take_pair(database, entry)
             case None:
                 for reason in reasons_of(record, self._settings):
                     _add(database, entry, reason)
@@ -271,6 +275,14 @@ class ReviewQueue:
                 database.execute("UPDATE items SET assignee = ? WHERE answer = ?", (record["to"], answer))
             case "promoted":
                 database.execute("UPDATE items SET promoted = ? WHERE answer = ?", (record["example"], answer))
+
+    def _take_pair(self, database: sqlite3.Connection, shadow: AuditEntry) -> None:
+        """Have both answers to a question judged: at the time of the one that was sent, so that none comes first."""
+        sent = self.entry(shadow.record[SHADOW_OF])
+        if sent is None or self.entry(shadow.record["id"]) is None:
+            return  # the shadow broke off, or a text was erased
+        for entry in (sent, shadow):
+            _add(database, entry, "compared", moment=sent.record["time"])
 
     def _settle(self, database: sqlite3.Connection, answer: str) -> None:
         """Bring the state of an item up to date with its decisions."""
@@ -287,6 +299,17 @@ class ReviewQueue:
             if row.rating == "down" and (entry := self.entry(row.answer)):
                 _add(database, entry, "thumbs_down")
         _keep_place(database, "feedback", place, (number, None))
+
+
+def read_states(workspace: Workspace) -> dict[str, State]:
+    """Return the state of each answer, as the queue was last brought up to date. Writes nothing."""
+    path = workspace.folder / QUEUE_FILE
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as database:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        check_number(version, path=path, supported=FORMAT_VERSION, rebuild=REBUILD)
+        return dict(database.execute("SELECT answer, state FROM items"))
 
 
 def _set_wal(database: sqlite3.Connection) -> None:
@@ -310,9 +333,9 @@ def settled(votes: Sequence[State], reviewers: int) -> State:
     return ranked[0][0]
 
 
-def _add(database: sqlite3.Connection, entry: AuditEntry, reason: Reason) -> None:
+def _add(database: sqlite3.Connection, entry: AuditEntry, reason: Reason, *, moment: str | None = None) -> None:
     record = entry.record
-    row = (record["id"], record["time"], json.dumps(list(record["groups"])))
+    row = (record["id"], moment or record["time"], json.dumps(list(record["groups"])))
     database.execute("INSERT OR IGNORE INTO items VALUES (?, ?, ?, 'pending', NULL, NULL, NULL)", row)
     database.execute("INSERT OR IGNORE INTO reasons VALUES (?, ?)", (record["id"], reason))
 

@@ -1,22 +1,26 @@
 """Say why a served answer needs a person, from its record. Reads no text."""
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from groundtune.common.drawing import place_of
 from groundtune.common.support import is_supported
 from groundtune.config.review_table import HoldReason, ReviewConfig
 
-Reason = Literal["held", "thumbs_down", "unsupported", "low_confidence", "abstained", "sample"]
+Reason = Literal["held", "compared", "thumbs_down", "unsupported", "low_confidence", "abstained", "sample"]
 WORDS: Mapping[str, str] = {
     "held": "waits to be sent",
+    "compared": "compared with another answer",
     "thumbs_down": "not helpful",
     "unsupported": "unsupported citation",
     "low_confidence": "low confidence",
     "abstained": "abstention",
     "sample": "sample",
 }
-"""How each reason is shown. In this order items are offered: the first reason that an item has counts."""
+"""How each reason is shown. In this order items are offered: the first reason that an item has counts.
+
+`compared` comes before all doubts, since these would choose which pairs of answers are judged, and in which order.
+"""
 
 
 def reasons_of(record: Mapping[str, Any], settings: ReviewConfig) -> list[Reason]:
@@ -25,9 +29,14 @@ def reasons_of(record: Mapping[str, Any], settings: ReviewConfig) -> list[Reason
         return []  # it broke off
     reasons: list[Reason] = ["held"] if record.get("held") else []
     reasons += doubts(record, low_confidence=settings.low_confidence)
-    if _place(record["id"]) < settings.sample:
+    if place_of(record["id"]) < settings.sample:
         reasons.append("sample")
     return reasons
+
+
+def shown_reasons(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    """Return the reasons that a reviewer may see: others than `compared` would tell which answer of two was sent."""
+    return ("compared",) if "compared" in reasons else tuple(reasons)
 
 
 def doubts(record: Mapping[str, Any], *, low_confidence: float) -> list[Reason]:
@@ -51,8 +60,3 @@ def is_held(record: Mapping[str, Any], hold: Iterable[HoldReason], *, low_confid
     """Whether an answer may be sent only once a person has decided."""
     hold = set(hold)
     return "all" in hold or bool(hold & set(doubts(record, low_confidence=low_confidence)))
-
-
-def _place(answer: str) -> float:
-    """Return a number from 0 to below 1 that depends on the id alone, so that the same answers are sampled always."""
-    return int.from_bytes(hashlib.sha256(answer.encode(errors="surrogatepass")).digest()[:8]) / 2**64

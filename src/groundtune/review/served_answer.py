@@ -22,7 +22,8 @@ class ServedAnswer:
     status: Status
     output: Any
     """Label or object; None for text."""
-    approach: str
+    approach: str | None
+    """None for a reviewer who must not know it."""
     confidence: float | None
     degradation: str | None
     cut: str | None
@@ -66,7 +67,7 @@ def served_answer(entry: AuditEntry, documents: Mapping[str, Document | None]) -
         id=record["id"],
         time=record["time"],
         question=texts["question"],
-        history=tuple(Message(role, content) for role, content in json.loads(texts.get("history", "[]"))),
+        history=turns_before(texts),
         text=texts["answer"],
         status=record["status"],
         output=json.loads(texts["output"]) if "output" in texts else None,
@@ -81,6 +82,11 @@ def served_answer(entry: AuditEntry, documents: Mapping[str, Document | None]) -
         asker=record["caller"],
         asker_groups=tuple(record["groups"]),
     )
+
+
+def turns_before(texts: Mapping[str, str]) -> tuple[Message, ...]:
+    """Return the conversation before a question, by the texts of its record."""
+    return tuple(Message(role, content) for role, content in json.loads(texts.get("history", "[]")))
 
 
 def may_see(

@@ -27,6 +27,14 @@ class Admission:
         self._now_running = self._waiting = 0
         self._on_change = on_change
         self._mean_seconds = 1.0
+        self._fewer: asyncio.Event | None = None
+        """Set when a request has ended; None while nobody waits for that."""
+
+    async def until_below(self, requests: int) -> None:
+        """Wait until fewer than so many requests are at work or wait."""
+        while self._now_running + self._waiting >= requests:
+            self._fewer = self._fewer or asyncio.Event()
+            await self._fewer.wait()
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -51,6 +59,9 @@ class Admission:
         self._now_running += running
         self._waiting += waiting
         self._on_change(self._now_running, self._waiting)
+        if self._fewer and running + waiting < 0:
+            self._fewer.set()
+            self._fewer = None
 
     def _too_many(self) -> ErrorReply:
         """Return the refusal; the time to wait is that of the queue, as far as earlier requests tell."""

@@ -14,13 +14,15 @@ from groundtune.common.answers import retrieval_scores
 from groundtune.common.files import digest_text
 from groundtune.config.serve_table import ServeConfig
 from groundtune.project import Project
-from groundtune.records.audit_log import AuditLog
+from groundtune.records.audit_log import SHADOW_OF, AuditLog
 from groundtune.review.queue import ReviewQueue
 from groundtune.review.reasons import is_held
 from groundtune.serve.callers import Caller
 from groundtune.types import Answer, Hit, Message
 
 VERSION = version("groundtune")
+Marks = Mapping[str, Any]
+"""Keys of a record that say how the answer is compared with others: `shadow`, `shadow_of`, `split`."""
 
 
 class Auditor:
@@ -44,10 +46,11 @@ class Auditor:
         *,
         history: Sequence[Message] = (),
         filters: Mapping[str, str | Sequence[str]] = MappingProxyType({}),
+        marks: Marks = MappingProxyType({}),
     ) -> bool:
         """Record an answer that was completed, and return whether it waits for a person before it is sent.
 
-        history: the turns before the question. filters: conditions on metadata.
+        history: the turns before the question. filters: conditions on metadata. marks: further keys of its record.
         """
         record = {
             **_who(caller, model),
@@ -69,6 +72,7 @@ class Auditor:
             "warnings": len(answer.warnings),
             "usage": asdict(answer.usage),
             "paid": answer.paid,
+            **marks,
         }
         texts = {"question": question, "answer": answer.text}
         if history:
@@ -76,13 +80,22 @@ class Auditor:
         if answer.output is not None:
             texts["output"] = json.dumps(answer.output)
         review = project.config.review
-        if held := is_held(record, review.hold, low_confidence=review.low_confidence):
+        held = SHADOW_OF not in marks and is_held(record, review.hold, low_confidence=review.low_confidence)
+        if held:
             record["held"] = True
         await self._append(record, texts)
         return held
 
     def broken_off(
-        self, caller: Caller, model: str | None, question: str, text: str, hits: Sequence[Hit], why: str
+        self,
+        caller: Caller,
+        model: str | None,
+        question: str,
+        text: str,
+        hits: Sequence[Hit],
+        why: str,
+        *,
+        marks: Marks = MappingProxyType({}),
     ) -> None:
         """Record an answer that was not completed, after its request has ended. text: what was sent."""
         record = {
@@ -92,6 +105,7 @@ class Auditor:
             "status": "broken off",
             "reason": why,
             "passages": _passages(hits),
+            **marks,
         }
         task = asyncio.get_running_loop().create_task(self._append(record, {"question": question, "answer": text}))
         self._writing.add(task)

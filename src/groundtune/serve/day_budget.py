@@ -30,6 +30,10 @@ class DayBudget:
         if problem := await self._problem(config):
             raise RequestRefusedError(problem)
 
+    async def is_spent(self, config: Config) -> bool:
+        """Whether nothing is left, or nobody can tell."""
+        return await self._problem(config) is not None
+
     async def stand_in(self, config: Config, approach: str | None) -> str | None:
         """Return the approach that answers because nothing is left; None while there is something.
 

@@ -77,6 +77,12 @@ class Metrics:
             ("model", "approach"),
             registry=registry,
         )
+        self._shadows = Counter(
+            "groundtune_shadow_answers",
+            "Questions that a second approach was to answer unseen.",
+            ("approach", "outcome"),
+            registry=registry,
+        )
         self._citations = Counter(
             "groundtune_citations", "Checked sentences by support.", ("model", "approach", "support"), registry=registry
         )
@@ -110,6 +116,10 @@ class Metrics:
         """Note how many requests are at work and in the queue."""
         self._running.set(running)
         self._waiting.set(waiting)
+
+    def shadow(self, approach: str, outcome: str) -> None:
+        """Count a question for a second approach by what became of it, such as `answered` or `dropped`."""
+        self._shadows.labels(model_label(approach), outcome).inc()
 
     def circuits(self, open_: Mapping[str, bool]) -> None:
         """Note which endpoints are left alone. Shows their models, not their addresses."""

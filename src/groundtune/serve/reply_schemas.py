@@ -85,6 +85,8 @@ class GroundtuneField(Schema):
     """Approaches that were asked."""
     degradation: str | None
     """Which approach stood in for which, and why; null: none did."""
+    split: str | None
+    """The approach that was drawn for the question, where traffic is split between two; else null."""
     confidence: float | None
     output: Any
     """The answer as data, for tasks with labels or objects."""

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from groundtune.errors import GroundtuneError, ProviderError
+from groundtune.errors import GroundtuneError
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
 from groundtune.records.spending import Spending
@@ -16,6 +16,7 @@ from groundtune.review.queue import ReviewQueue
 from groundtune.serve.admission import Admission
 from groundtune.serve.auditing import Auditor
 from groundtune.serve.callers import Caller
+from groundtune.serve.charging import charged, cost_of
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.day_budget import DayBudget, as_stand_in
 from groundtune.serve.holding import parts_of, when_released
@@ -23,6 +24,8 @@ from groundtune.serve.live_project import LiveProject
 from groundtune.serve.logs import log_ended
 from groundtune.serve.metrics import Metrics
 from groundtune.serve.observing import Ended, Following, Observer, Operation, followed
+from groundtune.serve.shadowing import Shadowed, Shadowing, shadow_approach
+from groundtune.serve.splitting import Draw, Splitting
 from groundtune.serve.tracing import Tracing
 from groundtune.types import (
     Answer,
@@ -49,13 +52,6 @@ class Asked:
     sampling: Sampling | None = None
 
 
-@dataclass(slots=True)
-class _Cost:
-    """What a request costs, in US dollars; None as long as that is unknown."""
-
-    usd: float | None = None
-
-
 class Serving:
     """What all requests share: the project, and the limits on what is done at once."""
 
@@ -65,11 +61,14 @@ class Serving:
         admission: Admission,
         auditor: Auditor,
         spending: Spending,
+        shadows: Shadowing,
         *,
         observers: Sequence[Observer] = (),
     ) -> None:
         self.live = live
         self.spending = spending
+        self._shadows = shadows
+        self._splitting = Splitting()
         self._budget = DayBudget(spending)
         self._admission = admission
         self._auditor = auditor
@@ -77,6 +76,7 @@ class Serving:
 
     async def close(self) -> None:
         """Wait until every answer is recorded, and close the project."""
+        await self._shadows.close()
         await self._auditor.finish()
         await self.live.close()
 
@@ -103,50 +103,56 @@ class Serving:
     async def answer(self, asked: Asked, caller: Caller) -> Answer:
         """Return the whole answer. Raises TimeoutError, and what `Project.aask` raises."""
         with self.followed(caller, asked.approach) as following:
-            following.answer = await self._whole(asked, caller)
-            return following.answer
+            answer = following.answer = await self._whole(asked, caller)
+        self._shadow(asked, caller, answer)
+        return answer
 
     async def _whole(self, asked: Asked, caller: Caller) -> Answer:
         end = self._end
-        async with self.turn() as project, self._charged(caller) as cost:
-            stand_in = await self._budget.stand_in(project.config, asked.approach)
+        async with self.turn() as project, charged(self.spending, caller.key or "") as cost:
+            draw = await self._draw(project, caller, asked)
+            approach = draw.drawn if draw else asked.approach
+            stand_in = await self._budget.stand_in(project.config, approach)
             answer = await project.aask(
                 asked.text,
-                approach=stand_in or asked.approach,
+                approach=stand_in or approach,
                 groups=caller.groups,
                 filters=asked.filters,
                 history=asked.history,
                 sampling=None if stand_in else asked.sampling,
             )
             answer = as_stand_in(answer) if stand_in else answer
-            cost.usd = _cost(answer)
-            held = await self._record(project, caller, asked, answer)
+            answer = replace(answer, split=draw.drawn) if draw else answer
+            cost.usd = cost_of(answer)
+            held = await self._record(project, caller, asked, answer, draw)
         return await when_released(self.live, answer, end) if held else answer
 
-    async def _record(self, project: Project, caller: Caller, asked: Asked, answer: Answer) -> bool:
+    async def _record(self, project: Project, caller: Caller, asked: Asked, answer: Answer, draw: Draw | None) -> bool:
         """Record an answer; return whether it waits for a person before it is sent."""
+        shadow = shadow_approach(project.config, asked.approach, answer)
+        marks = {**({"shadow": shadow} if shadow else {}), **({"split": asdict(draw)} if draw else {})}
         parts = project, caller, asked.approach, asked.text, answer
-        return await self._auditor.answered(*parts, history=asked.history, filters=asked.filters)
+        return await self._auditor.answered(*parts, history=asked.history, filters=asked.filters, marks=marks)
+
+    async def _draw(self, project: Project, caller: Caller, asked: Asked) -> Draw | None:
+        """Draw who of two approaches answers a question to the project's choice."""
+        if asked.approach is not None or project.config.serve.split is None:
+            return None
+        return await self._splitting.draw(project, caller, asked.text, asked.history, asked.sampling)
+
+    def _shadow(self, asked: Asked, caller: Caller, answer: Answer) -> None:
+        """Have a second approach asked too, if the answer was drawn for that."""
+        if approach := shadow_approach(self.live.project.config, asked.approach, answer):
+            parts = answer.id, approach, asked.text, caller, asked.history, asked.filters, asked.sampling
+            self._shadows.follow(Shadowed(*parts))
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling, caller: Caller) -> Generation:
         """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
-        async with self.turn() as project, self._charged(caller) as cost:
+        async with self.turn() as project, charged(self.spending, caller.key or "") as cost:
             await self._budget.require(project.config)
             generation = await project.acomplete(messages, sampling=sampling)
             cost.usd = generation.usage.usd
             return generation
-
-    @asynccontextmanager
-    async def _charged(self, caller: Caller) -> AsyncIterator["_Cost"]:
-        """Note what a request costs; work that broke off, which may be billed, as unknown."""
-        cost = _Cost()
-        try:
-            yield cost
-        except BaseException as error:
-            if cost.usd is not None or _may_be_billed(error):
-                await asyncio.shield(asyncio.to_thread(self.spending.add, caller.key or "", cost.usd))
-            raise
-        await asyncio.to_thread(self.spending.add, caller.key or "", cost.usd)
 
     async def begun(self, request: Request, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Return the events of an answer once its first text is there.
@@ -168,6 +174,8 @@ class Serving:
                 async for event in events:
                     following.note(event)
                     yield event
+        if following.answer:
+            self._shadow(asked, caller, following.answer)
 
     async def _recorded(self, asked: Asked, caller: Caller) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the events of an answer; it is recorded before the last one, or when it breaks off."""
@@ -197,16 +205,18 @@ class Serving:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout_at(end):
                 project = await stack.enter_async_context(self._slot())
-            stand_in = await self._budget.stand_in(project.config, asked.approach)
+            draw = await self._draw(project, caller, asked)
+            approach = draw.drawn if draw else asked.approach
+            stand_in = await self._budget.stand_in(project.config, approach)
             stream = project.astream(
                 asked.text,
-                approach=stand_in or asked.approach,
+                approach=stand_in or approach,
                 groups=caller.groups,
                 filters=asked.filters,
                 history=asked.history,
                 sampling=None if stand_in else asked.sampling,
             )
-            async with aclosing(stream), self._charged(caller) as cost:
+            async with aclosing(stream), charged(self.spending, caller.key or "") as cost:
                 while True:
                     try:
                         event = await asyncio.wait_for(anext(stream), end - asyncio.get_running_loop().time())
@@ -214,9 +224,10 @@ class Serving:
                         break
                     if isinstance(event, Done):
                         answer = as_stand_in(event.answer) if stand_in else event.answer
+                        answer = replace(answer, split=draw.drawn) if draw else answer
                         event = Done(answer)
-                        cost.usd = _cost(answer)
-                        if await self._record(project, caller, asked, answer):
+                        cost.usd = cost_of(answer)
+                        if await self._record(project, caller, asked, answer, draw):
                             held = answer
                             break
                         if holds:  # its text was not sent yet
@@ -255,19 +266,9 @@ def make_serving(project: Project, metrics: Metrics, tracing: Tracing) -> Servin
         tracing.ended(ended, live.project.config)
         log_ended(ended)
 
-    return Serving(live, admission, auditor, Spending(project.workspace), observers=[measure])
-
-
-def _may_be_billed(error: BaseException) -> bool:
-    """Whether a model's server may bill a request that ended so."""
-    if isinstance(error, ProviderError):
-        return error.may_be_billed
-    return isinstance(error, asyncio.CancelledError | GeneratorExit | TimeoutError)
-
-
-def _cost(answer: Answer) -> float | None:
-    """Return what an answer cost now; None when that is unknown."""
-    return answer.usage.usd if answer.paid else 0.0
+    spending = Spending(project.workspace)
+    shadows = Shadowing(live, admission, auditor, spending, on_outcome=metrics.shadow)
+    return Serving(live, admission, auditor, spending, shadows, observers=[measure])
 
 
 async def _up_to_text(events: AsyncGenerator[AnswerEvent, None]) -> list[AnswerEvent]:

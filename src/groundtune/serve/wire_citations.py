@@ -79,6 +79,7 @@ def groundtune_field(answer: Answer, base: str) -> dict[str, Any]:
         "route": list(answer.route),
         "degradation": answer.degradation,
         "held": answer.held,
+        "split": answer.split,
         "confidence": answer.confidence,
         "output": answer.output,
         "citations": [_citation(citation, base) for citation in answer.citations],

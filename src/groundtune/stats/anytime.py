@@ -31,6 +31,7 @@ GOAL = -math.log(TAIL_PROBABILITY)
 """Logarithm of the money that refutes a claim, for a money of 1 at the beginning."""
 MAX_STEPS = 100
 PRECISION = 1e-9
+BISECTIONS = 30
 
 
 def anytime_means(columns: Sequence[Sample], *, largest: int = 1) -> list[Interval]:
@@ -58,6 +59,85 @@ def anytime_differences(pairs: Sequence[PairedSample], *, largest: int = 1) -> l
 def anytime_p(units: UnitSums, *, largest: int = 1) -> float:
     """Return the p-value of `anytime_differences` alone, in a fraction of its time. units: of differences."""
     return _p(_sides(units, largest))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDifference:
+    """Comparison of two lists of scores that have no questions in common."""
+
+    difference: float
+    """Mean of the first minus mean of the second."""
+    low: float
+    high: float
+    p: float
+    n: int
+    """Scores in both lists together."""
+    needed: int | None
+    """About how many scores, in the same proportion, find the observed difference with 80% power; None when it is 0."""
+
+
+def anytime_group_difference(a: Sequence[float], b: Sequence[float]) -> GroupDifference:
+    """Compare two lists of independent scores from 0 to 1: mean of a - b, as `anytime_differences` does for pairs.
+
+    Two sceptics bet, one that the mean of `a` is higher than claimed, one that the mean of `b` is lower. If the claims
+    are true, the product of their money does not grow in expectation either, in whatever order the scores come. A
+    difference is refuted when the product is large enough for every two means that are so far apart. `needed` is an
+    approximation. Raises ValueError as `bootstrap_mean` does.
+    """
+    first, second = unit_column(Sample(a))[0], unit_column(Sample(b))[0]
+    sides = _sides(first, 1), _sides(second, 1)
+    difference = first.mean - second.mean
+    low, high = _lowest_difference(*sides, difference), -_lowest_difference(sides[1], sides[0], -difference)
+    n = first.sums.size + second.sums.size
+    return GroupDifference(difference, low, high, _group_p(*sides), n, _needed(first, second))
+
+
+def anytime_group_p(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the p-value of `anytime_group_difference` alone, in a fraction of its time."""
+    return _group_p(*(_sides(unit_column(Sample(values))[0], 1) for values in (a, b)))
+
+
+def _group_p(a: tuple["_Bets", "_Bets"], b: tuple["_Bets", "_Bets"]) -> float:
+    return min(1.0, math.exp(math.log(2) - max(_least_money(a, b, 0.0), _least_money(b, a, 0.0))))
+
+
+def _least_money(a: tuple["_Bets", "_Bets"], b: tuple["_Bets", "_Bets"], apart: float) -> float:
+    """Return the logarithm of the money that a - b is more than `apart` makes with the claims that leave it least.
+
+    The money is convex in the mean that is claimed of b, so the least is where its slope changes sign.
+    """
+    (above, _), (_, below) = a, b
+    low, high = max(0.0, -apart), min(1.0, 1.0 - apart)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        rising = above.money(_inside(middle + apart))[1] > below.money(_inside(1 - middle))[1]
+        low, high = (low, middle) if rising else (middle, high)
+    return above.money(_inside((low + high) / 2 + apart))[0] + below.money(_inside(1 - (low + high) / 2))[0]
+
+
+def _lowest_difference(a: tuple["_Bets", "_Bets"], b: tuple["_Bets", "_Bets"], difference: float) -> float:
+    """Return the lower limit of a - b."""
+    low, high = -1.0, difference
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _least_money(a, b, middle) > GOAL else (low, middle)
+    return low
+
+
+def _inside(claim: float) -> float:
+    return min(1.0, max(PRECISION, claim))
+
+
+def _needed(a: UnitSums, b: UnitSums) -> int | None:
+    """Return about how many scores are needed; shares of 0 and 1 count as if half a score more had been otherwise."""
+    sizes = [units.sums.size for units in (a, b)]
+    means = [(float(units.sums.sum()) + 0.5) / (units.sums.size + 1) for units in (a, b)]
+    if (difference := means[0] - means[1]) == 0:
+        return None
+    n, variances = sum(sizes), [mean * (1 - mean) for mean in means]
+    spread = sum(variance * n / size for variance, size in zip(variances, sizes, strict=True))
+    lag = sum(_lag(size * variance) for variance, size in zip(variances, sizes, strict=True))
+    return math.ceil(spread * ((math.sqrt(2 * (GOAL + lag)) + POWER) / difference) ** 2)
 
 
 def _p(sides: tuple["_Bets", "_Bets"]) -> float:
@@ -145,7 +225,10 @@ def _price_of_looking(units: UnitSums) -> float:
 
     The money lags behind the best share by a factor that grows with the root of n times the variance (Cover 1991).
     """
-    n = float(units.sizes.sum())
-    variance = float(((units.sums - units.mean * units.sizes) ** 2).sum()) / n
-    lag = 0.5 * math.log(1 + n * variance / (2 * math.pi))
+    lag = _lag(float(((units.sums - units.mean * units.sizes) ** 2).sum()))
     return ((math.sqrt(2 * (GOAL + lag)) + POWER) / (Z_975 + POWER)) ** 2
+
+
+def _lag(squares: float) -> float:
+    """Return how far the logarithm of the money lags behind the best share. squares: n times the variance."""
+    return 0.5 * math.log(1 + squares / (2 * math.pi))

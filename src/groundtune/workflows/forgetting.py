@@ -316,9 +316,9 @@ def _erase_served(workspace: Workspace, config: Config, found: _Found, dry_run: 
         return unknown or is_of_model(record) or found.traces.in_value({**record, **texts})
 
     log = AuditLog(workspace)
-    entries = log.entries(events=True)
+    entries = log.entries(events=True, shadows=True)
     answers = {entry.record["id"] for entry in entries if is_of_document(entry.record, entry.texts)}
-    recorded = {entry.record["id"] for entry in log.entries()}
+    recorded = {entry.record["id"] for entry in log.entries(shadows=True)}
     erased = log.erase(answers, dry_run=dry_run)
 
     def is_about_it(row: FeedbackRow) -> bool:

@@ -23,6 +23,7 @@ from groundtune.workflows.costing import CostReport, CostTerms, assumptions_of, 
 from groundtune.workflows.curve_file import curve_sentences
 from groundtune.workflows.figures import Figures, keep_figures
 from groundtune.workflows.fitted_sentences import prompt_sentences, threshold_sentences
+from groundtune.workflows.live_report import LiveReport
 from groundtune.workflows.run_prices import machine_prices, parts_of_run
 from groundtune.workflows.runs import Run
 from groundtune.workflows.stopping import stopping_sentences
@@ -30,6 +31,7 @@ from groundtune.workflows.what_if import under_assumed_prices, unknown_prices
 
 FIGURES = ("usd_per_1k", "p50_seconds", "p95_seconds", "cited")
 """Fields of an approach summary that a condition may name besides the scores."""
+LIVE_HEADING = "On real questions, apart from the figures above:"
 _CONDITION_PATTERN = re.compile(r"\s*(\S.*?)\s*(>=|<=)\s*(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*")
 
 
@@ -76,6 +78,8 @@ class Report(Displayed):
     """What the approaches cost, on the terms of the comparison."""
     case: Case = field(compare=False, repr=False)
     """What the verdict was decided from."""
+    live: LiveReport | None = None
+    """What people think of approaches on real questions, none of which is in the matrix; None where nobody asked."""
     file: Path | None = None
     """Path of report.html, if written."""
 
@@ -104,8 +108,13 @@ class Report(Displayed):
             *(Line(sentence) for sentence in self.curve_sentences),
             *(Line(sentence, "dim") for sentence in (*self.prompt_sentences, *self.threshold_sentences)),
             *self.costs.brief(self.verdict.leaders),
+            *self.live_view(),
             Line(f"{format_count(self.n, 'example')}; {self.file or self.run.file}", "dim"),
         ]
+
+    def live_view(self) -> list[Block]:
+        """Return the figures on real questions under their heading; empty without any."""
+        return [Line(LIVE_HEADING, "strong"), *self.live.view()] if self.live and self.live.comparisons else []
 
     def _diagnosis_view(self) -> list[Block]:
         """Return the largest cause of the failures of each approach, and all causes in a fold."""
@@ -247,6 +256,7 @@ class Report(Displayed):
             "fields": {name: asdict(table) for name, table in self.figures.fields.items()},
             "guides": self.guides,
             "diagnosis": [asdict(diagnosis) for diagnosis in self.diagnoses],
+            "live": self.live.summary() if self.live else None,
             "run": self.run.name,
             "complete": self.run.complete,
             "results": str(self.run.file),

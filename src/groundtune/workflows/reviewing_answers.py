@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +15,7 @@ from groundtune.errors import MissingError, QuestionError
 from groundtune.records.audit_log import AuditEntry, AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.queue import STATES, QueueItem, ReviewQueue, State
-from groundtune.review.reasons import WORDS
+from groundtune.review.reasons import WORDS, shown_reasons
 from groundtune.review.served_answer import ServedAnswer, may_see, served_answer, sources_of
 from groundtune.stats.agreement import Agreement, cohen_kappa
 from groundtune.types import EVERYONE, Document
@@ -69,7 +69,7 @@ class ReviewList(Displayed):
             (
                 item.answer[:8],
                 item.state,
-                ", ".join(WORDS[reason] for reason in item.reasons),
+                ", ".join(WORDS[reason] for reason in shown_reasons(item.reasons)),
                 _excerpt(self.questions.get(item.answer, "(erased)")),
                 ", ".join(vote.by for vote in item.votes) or (f"for {item.assignee}" if item.assignee else None),
             )
@@ -170,11 +170,11 @@ async def one_item(
 
 
 def outcome(workspace: Workspace, queue: ReviewQueue, answer: str) -> ReviewOutcome:
-    """Return what was decided about an answer in the queue. Raises MissingError."""
+    """Return what was decided about an answer in the queue that was, or may be, sent. Raises MissingError."""
     item = queue.item(answer)
     entry = queue.entry(item.answer)
-    if entry is None:
-        raise MissingError(f"the text of {answer!r} was erased")
+    if entry is None or entry.is_shadow:
+        raise MissingError(f"the text of {answer!r} was erased, or nobody was to see it")
     given = {"accepted": entry.texts["answer"], "edited": edited_text(workspace, item)}
     record = entry.record
     return ReviewOutcome(item.answer, item.state, given.get(item.state), record["caller"], record["key"])
@@ -232,7 +232,9 @@ def _with_reviews(
     workspace: Workspace, item: QueueItem, answer: ServedAnswer, *, waiting: int | None = None
 ) -> ReviewItem:
     entries = AuditLog(workspace).entries_of(answer.id)
-    comments = (row.comment for row in FeedbackLog(workspace).rows(answer=answer.id))
+    comments = [row.comment for row in FeedbackLog(workspace).rows(answer=answer.id)]
+    if "compared" in item.reasons:
+        (item, answer), comments = _blind(item, answer), []
     return ReviewItem(
         item=item,
         answer=answer,
@@ -241,6 +243,12 @@ def _with_reviews(
         comments=tuple(comment for comment in comments if comment),
         waiting=waiting,
     )
+
+
+def _blind(item: QueueItem, answer: ServedAnswer) -> tuple[QueueItem, ServedAnswer]:
+    """Leave out what tells which of two answers to a question was sent, or which approach gave it."""
+    hidden = replace(answer, approach=None, confidence=None, degradation=None, time=item.time)
+    return replace(item, reasons=shown_reasons(item.reasons)), hidden
 
 
 def _agreement_sentence(pair: PairAgreement) -> str:

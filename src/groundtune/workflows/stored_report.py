@@ -1,7 +1,9 @@
 """Report on a stored run of a project, as it is or under other assumptions. Asks no model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from groundtune.records.audit_log import AuditLog
 from groundtune.workflows.reporting import Report, evaluate_run
 from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workflows.what_if import assume
@@ -17,6 +19,10 @@ def stored_report(
     """
     folder = run_folder(workspace, run)
     report = evaluate_run(assume(read_run(folder), what_if), primary=primary)
+    if AuditLog(workspace).exists:
+        from groundtune.workflows.comparing_live import compare_live  # most reports of a run need none of it
+
+        report = replace(report, live=compare_live(workspace))
     if what_if:
         return report
     from groundtune.workflows.report_page import write_report  # answers at once where no page is written

@@ -14,7 +14,7 @@ def run(*, folder: ProjectFolder = Path(), json: Json = False) -> None:
     from groundtune.records.audit_log import AuditLog
 
     with Project.open(folder) as project:
-        entries = AuditLog(project.workspace).entries(events=True)
+        entries = AuditLog(project.workspace).entries(events=True, shadows=True)
         if json:
             output.print_json({"records": list(entries)})
             return

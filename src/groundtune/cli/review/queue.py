@@ -112,7 +112,7 @@ def _show(item: "ReviewItem") -> None:
     from groundtune.review.reasons import WORDS
 
     answer, why = item.answer, ", ".join(WORDS[reason] for reason in item.item.reasons)
-    output.print_note(f"\n{answer.id[:8]}  {answer.time[:16]}  {answer.approach}  {why}", style="dim")
+    output.print_note(f"\n{answer.id[:8]}  {answer.time[:16]}  {answer.approach or ''}  {why}", style="dim")
     for turn in answer.history:
         output.print_note(f"  {turn.role}: {output.excerpt(turn.content, 300)}", style="dim")
     output.print_note(output.excerpt(answer.question, 2_000), style="bold")

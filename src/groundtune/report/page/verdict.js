@@ -17,6 +17,9 @@ function verdictView(state) {
     APPROACHES.length ? section("cost", "Cost against quality", costPlot()) : null,
     costsSection(),
     PAGE.comparisons?.length ? section("pairs", "Pairwise differences", pairs()) : null,
+    PAGE.live?.comparisons?.length ? section("live", "On real questions", PAGE.live.comparisons.map(liveComparison),
+      h("p", { class: "soft small" }, "What people thought of answers that the server gave, when this page was written. ",
+        "These questions are not among the examples above. The intervals hold at whatever moment you look.")) : null,
     diagnosisSection(),
     PAGE.guides?.length ? section("guides", "What guides said", guideTable()) : null,
     PAGE.tags?.length ? section("tags", "By tag", tagTable()) : null,
@@ -133,6 +136,25 @@ function cutOff(approach) {
 function kinds(failures) {
   const all = Object.entries(failures ?? {});
   return all.map(([kind, count]) => (all.length > 1 ? `${count} ${readable(kind)}` : readable(kind))).join(", ");
+}
+
+/** What people think of two approaches on real questions: shares with intervals on one axis, and what does not count. */
+function liveComparison(live) {
+  const axis = axisOf(0, 1);
+  const label = `${live.judged}, 95% interval`;
+  const sides = [[live.choice, live.choice_share], [live.second, live.second_share]];
+  return [
+    h("p", null, h("strong", null, userText(live.sentence))),
+    table(`Answers ${live.judged}: ${live.choice} and ${live.second}`,
+      ["approach", { label, node: scale(axis, label) }, { label: "n", number: true }],
+      sides.map(([name, share]) => [
+        approachLabel(name),
+        share ? h("span", { class: "measure" }, bar(axis, share, role(name)),
+          h("span", { class: "figures" }, meanWithInterval(share, percent))) : "–",
+        share ? integer(share.n) : "0",
+      ])),
+    live.notes.length ? h("details", null, h("summary", null, "What does not count"), bullets(live.notes)) : null,
+  ];
 }
 
 /** What decision guides said of the project before it was measured, and whether the figures agree. */

@@ -136,7 +136,7 @@ function supports() {
 function below() {
   const votes = item.votes.map((vote) => `${vote.by}: ${vote.state}`).join(", ");
   return h("div", { class: "below" },
-    userText(item.approach, "span"),
+    item.approach ? userText(item.approach, "span") : null,
     item.citations.length ? userText(`citations: ${supports()}`, "span") : null,
     isKnown(item.confidence) ? h("span", null, `confidence ${figure(item.confidence, 2)}`) : null,
     h("span", null, item.time.slice(0, 16).replace("T", " ")),
