@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from groundtune.stats.anytime import anytime_differences, anytime_means
+from groundtune.stats.anytime import (
+    anytime_differences,
+    anytime_group_difference,
+    anytime_group_p,
+    anytime_means,
+)
 from groundtune.stats.intervals import Sample, bootstrap_mean
 from groundtune.stats.significance import PairedSample, exact_mcnemar, paired_difference
 
@@ -86,3 +91,40 @@ def test_intervals_contain_the_mean_and_stay_within_bounds(values: list[float]) 
         assert interval.high >= fixed.high - 1e-9
     with pytest.raises(ValueError, match="no values"):
         anytime_means([Sample([])])
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.6, 0.5), (0.9, 0.2)])
+def test_equal_groups_are_told_apart_in_at_most_5_percent_of_paths(rate: float, share: float) -> None:
+    rng, runs, wrong = np.random.default_rng(7), 200, 0
+    for _ in range(runs):
+        values, in_a = (rng.random(LOOKS[-1]) < rate).astype(float), rng.random(LOOKS[-1]) < share
+        looks = ((values[:n][in_a[:n]], values[:n][~in_a[:n]]) for n in LOOKS)
+        wrong += any(anytime_group_p(a.tolist(), b.tolist()) < 0.05 for a, b in looks if a.size and b.size)
+    assert wrong <= 0.05 * runs
+
+
+def test_the_interval_of_a_difference_between_groups_holds_and_finds_20_points() -> None:
+    rng = np.random.default_rng(8)
+    missed, found, needed = 0, [], []
+    for _ in range(40):
+        a, b = ((rng.random(n) < rate).astype(float).tolist() for n, rate in ((400, 0.8), (400, 0.6)))
+        group = anytime_group_difference(a, b)
+        missed += not group.low <= 0.2 <= group.high
+        found.append(group.p < 0.05)
+        needed.append(group.needed or 0)
+        assert group.p == anytime_group_p(a, b)
+        assert (group.p < 0.05) == (group.low > 0 or group.high < 0)
+    assert missed <= 2
+    assert np.mean(found) > 0.9
+    assert 200 < np.median(needed) < 800
+
+
+def test_groups_are_mirrored_and_their_limits_stay_within_bounds() -> None:
+    for a, b in (([1.0], [0.0]), ([1.0] * 40, [1.0] * 3), ([0.0] * 9, [1.0] * 200), ([1.0, 0.0], [0.5])):
+        there, back = anytime_group_difference(a, b), anytime_group_difference(b, a)
+        assert -1 <= there.low <= there.difference <= there.high <= 1
+        assert (-back.high, -back.low, back.p) == pytest.approx((there.low, there.high, there.p), abs=1e-6)
+        assert there.n == len(a) + len(b)
+    assert anytime_group_difference([1.0, 0.0], [1.0, 0.0]).needed is None
+    with pytest.raises(ValueError, match="no values"):
+        anytime_group_difference([], [1.0])

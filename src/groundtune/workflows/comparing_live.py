@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from groundtune.common.drawing import unit_of
-from groundtune.common.text import format_count
 from groundtune.dataset.examples import input_key
 from groundtune.records.audit_log import SHADOW_OF, AuditEntry, AuditLog
 from groundtune.records.feedback import FeedbackLog
@@ -47,7 +46,7 @@ class _Sides:
     choice: list[float] = field(default_factory=list)
     second: list[float] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    """Why they do not count, worded to follow their number."""
+    """Why they do not count, and how many."""
     seen: set[str] = field(default_factory=set)
     models: dict[str, Counter[str]] = field(default_factory=dict)
     """Approach to the models that wrote the answers that count."""
@@ -78,22 +77,22 @@ def _shadows(entries: Sequence[AuditEntry], states: Mapping[str, State]) -> Iter
 def _take_pair(sides: _Sides, sent: AuditEntry, second: AuditEntry | None, states: Mapping[str, State]) -> str | None:
     """Take what people decided about both answers to a question; return why the pair does not count."""
     if second is None:
-        return "got no second answer: the server was busy or stopped, the budget spent, or the caller not allowed"
+        return "no second answer: the server was busy or stopped, the budget spent, or the caller not allowed"
     if second.record["status"] == "broken off":
-        return "got no second answer: it failed"
+        return "no second answer: it failed"
     if second.record["degradation"] is not None:
-        return "got a second answer of another approach that stood in"
+        return "another approach stood in"
     if not {"question", "answer"} <= sent.texts.keys() & second.texts.keys():
-        return "were erased"
+        return "the text was erased"
     question = input_key(sent.texts["question"], [turn.content for turn in turns_before(sent.texts)])
     if question in sides.seen:
-        return "repeat a question"
+        return "the question was asked before"
     sides.seen.add(question)
     decided = [states.get(entry.record["id"]) for entry in (sent, second)]
     if "declined" in decided:
-        return "could not be judged by those who looked at them"
+        return "a reviewer could not tell"
     if any(state not in VALUES for state in decided):
-        return "wait for a reviewer"
+        return "a reviewer has yet to decide"
     sides.choice.append(VALUES[decided[0]])
     sides.second.append(VALUES[decided[1]])
     sides.wrote(sent.record)
@@ -121,15 +120,15 @@ def _take_rating(sides: _Sides, entry: AuditEntry, rating: str | None) -> str | 
     """Take what whoever asked thinks of an answer; return why it does not count."""
     record, split = entry.record, entry.record["split"]
     if record["degradation"] is not None:
-        return "came from another approach that stood in"
+        return "another approach stood in"
     if rating is None:
-        return "were not rated by whoever asked"
+        return "not rated by whoever asked"
     if "question" not in entry.texts:
-        return "were erased"
+        return "the text was erased"
     turns = turns_before(entry.texts)
     unit = unit_of(split["by"], record["caller"], record["key"], turns[0].content if turns else entry.texts["question"])
     if unit in sides.seen:
-        return f"were rated after another of the same {split['by']}"
+        return f"an earlier answer to the same {split['by']} was rated"
     sides.seen.add(unit)
     values = sides.second if split["drawn"] == split["second"] else sides.choice
     values.append(float(rating == "up"))
@@ -139,7 +138,7 @@ def _take_rating(sides: _Sides, entry: AuditEntry, rating: str | None) -> str | 
 
 def _notes(sides: _Sides) -> Iterator[str]:
     for why, number in sides.left_out.most_common():
-        yield f"{format_count(number, 'answer')} {why}"
+        yield f"{number:,} left out: {why}"
     for approach, models in sides.models.items():
         if len(models) > 1:
             written = ", ".join(f"{number:,} by {model}" for model, number in models.most_common())
