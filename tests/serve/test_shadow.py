@@ -85,7 +85,8 @@ def test_a_busy_server_begins_no_second_answer(serve: Serve) -> None:
     server = serve(f"{SHADOWED}busy = 1\n", reply=script)
     body = {"model": "rag", "messages": [{"role": "user", "content": "slowly, please"}], "stream": True}
     with HTTP.stream("POST", f"{server.url}/v1/chat/completions", json=body) as stream:
-        next(stream.iter_lines())
+        lines = stream.iter_lines()  # kept, since it closes the stream when it goes
+        assert next(lines)
         ask(server)
         time.sleep(1)
         assert not shadows(server)

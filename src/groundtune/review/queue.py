@@ -175,6 +175,7 @@ class ReviewQueue:
         with self._writing() as database:
             item = self._find(database, answer)
             self._append(database, item.answer, {"event": "assigned", "to": to, "by": by}, {})
+            database.execute("DELETE FROM opened WHERE answer = ? AND reviewer IS NOT ?", (item.answer, to))
             return self._find(database, item.answer)
 
     def promoted(self, examples: Mapping[str, str], *, file: str, by: str) -> None:

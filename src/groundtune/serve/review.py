@@ -49,6 +49,16 @@ class Decision(BaseModel):
     note: Annotated[str, Field(max_length=4_000)] = ""
 
 
+class Assignment(BaseModel):
+    """To whom a reviewer gives an item."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: AnswerId
+    to: Annotated[str, Field(min_length=1, max_length=200)] | None
+    """The name of a reviewer, as the server knows him; null: everybody."""
+
+
 @router.get("/review", response_model=None)
 async def show_review(request: Request) -> Response:
     """Show the page, or the one that asks for a key."""
@@ -75,6 +85,15 @@ async def decide(body: Decision, serving: By, reviewer: Reviewer) -> dict[str, A
             body.answer, body.state, by=reviewer.name, text=body.text, note=body.note, groups=reviewer.groups
         )
     return {"answer": item.answer, "state": item.state}
+
+
+@router.post("/api/review/assign")
+async def assign(body: Assignment, serving: By, reviewer: Reviewer) -> dict[str, Any]:
+    """Give an item to one person, or to everybody again."""
+    async with serving.live.lease() as project, _missing_as_404():
+        await project.areview_item(body.answer, groups=reviewer.groups)
+        item = await project.aassign_review(body.answer, body.to, by=reviewer.name)
+    return {"answer": item.answer, "assignee": item.assignee}
 
 
 @router.post("/api/review/promote")

@@ -6,6 +6,7 @@ const skipped = new Set();
 const decided = [];
 let item = null;
 let editing = false;
+let assigning = false;
 let busy = false;
 
 // -- deciding ---------------------------------------------------------------------------------------------------
@@ -29,7 +30,7 @@ async function work(action) {
 async function load(answer = null) {
   const reply = await post("/api/review/next", answer ? { answer } : { skip: [...skipped] });
   item = (await reply.json()).item;
-  editing = false;
+  editing = assigning = false;
   show();
 }
 
@@ -80,8 +81,21 @@ function saveEdit() {
   if (text) decide("edited", text);
 }
 
-function cancelEdit() {
-  editing = false;
+function assign() {
+  assigning = true;
+  show();
+  document.getElementById("assignee").focus();
+}
+
+const saveAssignee = () => work(async () => {
+  const to = document.getElementById("assignee").value.trim() || null;
+  await post("/api/review/assign", { answer: item.answer, to });
+  told.textContent = to ? `The item is for ${to}.` : "The item is for everybody.";
+  await load();
+});
+
+function cancel() {
+  editing = assigning = false;
   show();
 }
 
@@ -95,8 +109,8 @@ function show() {
   closePassage();
   why.textContent = item ? `${item.reasons.join(" · ")}${isKnown(item.waiting) ? ` · ${integer(item.waiting)} waiting` : ""}` : "";
   place.replaceChildren(item ? itemView() : endView());
-  decisions.replaceChildren(...(item ? (editing ? editButtons() : decisionButtons()) : endButtons()));
-  if (!editing) place.querySelector("h1")?.focus();
+  decisions.replaceChildren(...(item ? (editing ? editButtons() : assigning ? assignButtons() : decisionButtons()) : endButtons()));
+  if (!editing && !assigning) place.querySelector("h1")?.focus();
 }
 
 function itemView() {
@@ -105,6 +119,7 @@ function itemView() {
     item.history.map((turn) => h("p", { class: "soft" }, h("b", null, `${turn.role}: `), userText(turn.content))),
     userText(item.question, "h1", { tabindex: "-1" }),
     editing ? editor() : answerView(),
+    assigning ? assigneeField() : null,
     item.comments.map((comment) => h("p", { class: "notice" }, h("b", null, "The asker wrote: "), userText(comment))),
     item.notes.map((note) => h("p", { class: "notice" }, h("b", null, "A reviewer wrote: "), userText(note))),
     below(),
@@ -124,6 +139,11 @@ function answerView() {
 function editor() {
   return h("p", null, h("label", { for: "better", class: "kicker" }, "A better answer"),
     h("textarea", { id: "better", dir: "auto", rows: "6" }, item.edited ?? item.text));
+}
+
+function assigneeField() {
+  return h("p", null, h("label", { for: "assignee", class: "kicker" }, "Whose item it is (empty: everybody's)"),
+    h("input", { id: "assignee", type: "text", dir: "auto", autocomplete: "off", value: item.assignee ?? "" }));
 }
 
 /** How many citations are in which state: `2 exact, 1 not cited`. */
@@ -164,12 +184,17 @@ function decisionButtons() {
     button("Reject", "r", "nothing is learnt", () => decide("rejected")),
     button("Decline", "d", "you cannot tell", () => decide("declined")),
     button("Skip", "s", null, skip),
+    button("Assign", "g", "give it to one person", assign),
     decided.length ? button("Undo", "u", null, undo) : null,
   ].filter(Boolean);
 }
 
+function assignButtons() {
+  return [button("Assign", "Enter", null, saveAssignee), button("Cancel", "Esc", null, cancel)];
+}
+
 function editButtons() {
-  return [button("Save the edit", "Ctrl+Enter", null, saveEdit), button("Cancel", "Esc", null, cancelEdit)];
+  return [button("Save the edit", "Ctrl+Enter", null, saveEdit), button("Cancel", "Esc", null, cancel)];
 }
 
 function endView() {
@@ -194,7 +219,12 @@ function button(label, key, effect, act) {
 document.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
   if (event.key === "Escape") {
-    if (!closePassage(true) && editing) cancelEdit();
+    if (!closePassage(true) && (editing || assigning)) cancel();
+    return;
+  }
+  if (assigning && event.key === "Enter" && event.target.id === "assignee") {
+    event.preventDefault();
+    saveAssignee();
     return;
   }
   if (editing && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -202,9 +232,9 @@ document.addEventListener("keydown", (event) => {
     saveEdit();
     return;
   }
-  if (editing || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+  if (editing || assigning || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
   const acts = item
-    ? { a: () => decide("accepted"), e: edit, r: () => decide("rejected"), d: () => decide("declined"), s: skip, j: skip, u: undo, k: undo }
+    ? { a: () => decide("accepted"), e: edit, r: () => decide("rejected"), d: () => decide("declined"), s: skip, j: skip, g: assign, u: undo, k: undo }
     : { n: lookAgain, p: promote, u: undo, k: undo };
   const act = ownValue(acts, event.key);
   if (!act) return;
