@@ -26,6 +26,7 @@ from groundtune.types import (
     Example,
     Failure,
     Hit,
+    Interval,
     Passage,
     Question,
     Result,
@@ -33,6 +34,7 @@ from groundtune.types import (
     Verdict,
 )
 from groundtune.workflows.comparing import complete_matrix
+from groundtune.workflows.live_report import LiveComparison, LiveDifference, LiveReport
 from groundtune.workflows.report_page import write_page, write_report
 from groundtune.workflows.reporting import FIGURES, Condition, Report, evaluate_run
 from groundtune.workflows.runs import EXAMPLES, RUN, Run, read_run
@@ -414,6 +416,7 @@ KEYS = {
     "choice", "sentence", "primary", "n", "approaches", "comparisons", "verdict", "unavailable", "thresholds",
     "prompts", "unreviewed", "unreviewed_sentence", "tags", "classes", "fields", "run", "complete", "results", "html",
     "diagnosis", "guides", "stopping", "curve", "routing_sentence", "costs", "flips",
+    "live",
 }  # fmt: skip
 
 
@@ -629,3 +632,21 @@ async def test_gold_answers_that_words_tell_little_about_advise_a_judge(tmp_path
     assert report.summary()["tags"][0]["asserted_wrong"]["rag"]["n"] == 4
     with pytest.raises(UsageError, match="lower is better"):
         evaluate_run(read_run(folder), primary="asserted_wrong")
+
+
+async def test_figures_on_real_questions_stand_in_a_section_of_their_own(tmp_path: Path) -> None:
+    folder = await make_run(tmp_path, Scripted("rag"), Scripted("prompt", 10))
+    report = evaluate_run(read_run(folder))
+    assert "real questions" not in str(report)
+    shares = Interval(0.6, 0.4, 0.8, 30), Interval(0.9, 0.7, 1.0, 30)
+    difference = LiveDifference(0.3, 0.01, 0.5, 0.03, 30)
+    live = LiveReport((LiveComparison("shadow", "rag", "tuned", *shares, difference),))
+    shown = replace(report, live=live)
+    assert str(shown).index("On real questions, apart from the figures above:") > str(shown).index("approach")
+    assert "tuned is measurably better than rag on real questions" in str(shown)
+    assert shown.verdict == report.verdict
+    assert [summary["name"] for summary in shown.summary()["approaches"]] == ["rag", "prompt"]
+    assert shown.summary()["live"]["comparisons"][0]["decided"]
+    page = write_page(shown, tmp_path / "report.html").file
+    assert page is not None
+    assert '"live":{"since":null' in page.read_text(encoding="utf-8")

@@ -142,8 +142,9 @@ class Shadowing:
         except Exception as error:
             self._auditor.broken_off(*parts, "", (), _reason(error), marks=marks)
             raise
-        more = {"history": shadowed.history, "filters": shadowed.filters}
-        await self._auditor.answered(project, *parts, answer, **more, marks=marks)
+        await self._auditor.answered(
+            project, *parts, answer, history=shadowed.history, filters=shadowed.filters, marks=marks
+        )
         return "answered"
 
     async def _is_quiet(self) -> bool:
