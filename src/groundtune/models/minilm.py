@@ -8,7 +8,8 @@ arXiv 1810.04805) is written out here: in numpy for a few texts, in torch for ma
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from groundtune.types import Vectors
 Floats = NDArray[np.float32]
 Rows = Sequence[Sequence[int]]
 """Token ids of each text, special tokens included."""
+ONE_THREAD_TOKENS = 256
+"""Up to so many tokens torch computes in one thread, as numpy always does. On matrices this small several threads gain
+little; on a busy machine they wait for each other, and burn processor time while they do: a question took 20 times as
+much with two threads as with one, on two cores that others used too."""
 
 
 class EncoderConfig:
@@ -49,16 +54,14 @@ class NumpyEncoder:
         )
         self._norm = _pair(weights, "embeddings.LayerNorm")
         self._layers = [_layer(weights, index, np.concatenate) for index in range(self._config.layers)]
-        self._limits: Callable[..., AbstractContextManager[Any]] = need(
-            "threadpoolctl", extra="local"
-        ).threadpool_limits
+        self._one_thread = _one_thread("blas")
 
     def encode(self, rows: Rows) -> Vectors:
         """Return unit vectors: float32, (n, dimension). Texts are concatenated, so there is no padding.
 
         Uses one thread: on matrices this small, synchronising several takes longer than the work.
         """
-        with self._limits(1, "blas"):
+        with self._one_thread():
             return self._forward(rows)
 
     def _forward(self, rows: Rows) -> Vectors:
@@ -100,10 +103,13 @@ class TorchEncoder:
         )
         self._norm = _pair(weights, "embeddings.LayerNorm")
         self._layers = [_layer(weights, index, torch.cat) for index in range(self._config.layers)]
+        self._one_thread = _one_thread("openmp")
 
     def encode(self, rows: Rows) -> Vectors:
         """Return unit vectors: float32, (n, dimension). Fastest when the texts have similar lengths."""
-        with self._torch.inference_mode():
+        few = sum(map(len, rows)) <= ONE_THREAD_TOKENS
+        self._torch.get_num_threads()  # at its first call in a thread, torch sets the number of threads there
+        with self._torch.inference_mode(), self._one_thread() if few else nullcontext():
             return self._forward(rows)
 
     def _forward(self, rows: Rows) -> Vectors:
@@ -155,6 +161,12 @@ def round_up(tokens: int) -> int:
     while tokens > 8 * step and step < 128:
         step *= 2
     return -(-tokens // step) * step
+
+
+def _one_thread(api: str) -> Callable[[], AbstractContextManager[Any]]:
+    """Return what holds the libraries of a kind that are loaded by now, "blas" or "openmp", to one thread."""
+    libraries = need("threadpoolctl", extra="local").ThreadpoolController().select(user_api=api)
+    return partial(libraries.limit, limits=1)
 
 
 def _pair(weights: dict[str, Any], name: str) -> tuple[Any, Any]:
