@@ -4,7 +4,8 @@ Several processes add to it and read it, so that a budget holds for all of them 
 """
 
 import sqlite3
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -56,6 +57,13 @@ class Spending:
             database.execute("BEGIN IMMEDIATE")
             database.execute("INSERT INTO spending VALUES (?, ?, ?)", (key, _text(moment), usd))
             database.execute("DELETE FROM spending WHERE time < ?", (_text(moment - timedelta(days=KEPT_DAYS)),))
+
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Keep the file open, so that `add` takes a tenth of the time: closing it writes everything a second time."""
+        self._workspace.create()
+        with self._opened():
+            yield
 
     def spent(self, key: str | None, period: Period, *, now: datetime | None = None) -> Spent:
         """Return what a key has spent since the day or month began, by UTC. None: all keys, and who has none."""

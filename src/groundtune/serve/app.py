@@ -69,6 +69,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, tracing.close)
+            stack.enter_context(serving.spending.held_open())
             if serve.audit:
                 stack.enter_context(AuditLog(project.workspace).held_open())
             stack.push_async_callback(serving.close)
