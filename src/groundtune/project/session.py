@@ -146,7 +146,7 @@ class Session:
             if index and snapshot:
                 index = await index.snapshot()
                 stack.push_async_callback(index.close)
-            task = await asyncio.to_thread(self._read_task, examples)
+            task, fitted, wordings = await asyncio.to_thread(self._read_files, examples)
             yield Resources(
                 self._workspace.root,
                 self.get_embedder,
@@ -154,8 +154,8 @@ class Session:
                 task.train,
                 index,
                 reason,
-                self.fitted,
-                await asyncio.to_thread(task_wordings, self._config, self._workspace.root),
+                fitted,
+                wordings,
                 model_folder=self._workspace.models,
                 router_file=self._workspace.router,
                 vector_folder=self._workspace.cache / "vectors",
@@ -216,7 +216,7 @@ class Session:
                 return dict(self._reasons[2])
 
     async def _basis(self, resources: Resources) -> "_Basis":
-        models: tuple[object, ...] = await asyncio.to_thread(router_signature, self._workspace.router)
+        models: tuple[object, ...] = router_signature(self._workspace.router)
         if self._config.tune:
             models = (*models, *await asyncio.to_thread(artifact_signature, self._workspace.models))
         return _Basis(resources.index, resources.output_format, models, resources.fitted, resources.wordings)
@@ -254,6 +254,10 @@ class Session:
             self._readers.pop(opened)
             if opened is not self.opened:
                 await opened.close()
+
+    def _read_files(self, examples: bool) -> tuple["_Task", Fitted, dict[str, Wording]]:
+        """Return what the files of the project say; in one go, since every question waits for it."""
+        return self._read_task(examples), self.fitted, task_wordings(self._config, self._workspace.root)
 
     def _read_task(self, examples: bool) -> "_Task":
         """Return the train split and the output format; the same object until the examples or the schema change."""
