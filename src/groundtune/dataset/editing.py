@@ -9,6 +9,7 @@ from groundtune.common.files import write_atomic
 from groundtune.dataset.examples import read_examples
 from groundtune.dataset.importing.convert import encode_example, encode_lines
 from groundtune.dataset.new_examples import ALREADY, KnownInputs
+from groundtune.errors import BusyError
 from groundtune.types import Example
 
 
@@ -64,7 +65,7 @@ def merge_examples(
     differing = {
         example.id: example for example in examples if example.id in old and _differs(example, old[example.id])
     }
-    lines = _lines(path) if old else []
+    lines = _lines(path.read_bytes()) if old else []
     if overwrite and differing:
         lines = [_with_output(line, differing) for line in lines]
     if new or (overwrite and differing):
@@ -85,19 +86,25 @@ def _near_held_out(new: Sequence[Example], there: KnownInputs) -> dict[str, str]
 
 
 def replace_examples(path: Path, examples: Sequence[Example]) -> None:
-    """Write examples over the lines that hold their ids; other lines stay as they are. Raises OSError."""
+    """Write examples over the lines that hold their ids; other lines stay as they are.
+
+    Raises BusyError when somebody else changes the file at this moment: nothing is written then. OSError.
+    """
     changed = {example.id: example for example in examples}
+    before = path.read_bytes()
     lines = []
-    for line in _lines(path):
+    for line in _lines(before):
         example = changed.get(json.loads(line).get("id", "")) if line.strip() else None
         lines.append(line if example is None else encode_example(example))
+    if path.read_bytes() != before:
+        raise BusyError(f"{path.name} was changed by somebody else at this moment", hint="try again")
     write_atomic(path, encode_lines(lines))
 
 
 def freeze_splits(path: Path) -> FreezeReport:
     """Write the current split into every example that names none. Raises MissingError, ConfigError, OSError."""
     examples = {example.id: example for example in read_examples(path)}
-    lines = _lines(path)
+    lines = _lines(path.read_bytes())
     frozen_lines: list[str] = []
     for line in lines:
         row = json.loads(line) if line.strip() else None
@@ -111,9 +118,9 @@ def freeze_splits(path: Path) -> FreezeReport:
     return FreezeReport(frozen, len(examples) - frozen)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(content: bytes) -> list[str]:
     """Return the lines without a trailing empty one or a byte order mark."""
-    lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    lines = content.decode("utf-8-sig").split("\n")
     return lines[:-1] if lines and not lines[-1].strip() else lines
 
 

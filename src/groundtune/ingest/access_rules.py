@@ -18,6 +18,11 @@ def groups_for(source: str, rules: Sequence[AccessRule]) -> tuple[str, ...]:
     return tuple(sorted(groups)) or (EVERYONE,)
 
 
+def may_read(groups: Collection[str] | None, document: Collection[str]) -> bool:
+    """Whether somebody with these groups may read a document of those. None: the owner of the project."""
+    return groups is None or not {EVERYONE, *groups}.isdisjoint(document)
+
+
 def narrower(before: Iterable[str], after: Collection[str]) -> bool:
     """Whether some of those who could see a document may no longer."""
     return EVERYONE not in after and not set(before) <= set(after)

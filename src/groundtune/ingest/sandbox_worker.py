@@ -16,6 +16,7 @@ from groundtune.errors import ParseError
 from groundtune.ingest.busy import after_page
 from groundtune.ingest.loaders import load
 from groundtune.ingest.sandbox_frames import BUSY, LENGTH, OUT_OF_MEMORY, decode_request, encode_documents, encode_error
+from groundtune.ingest.worker_limits import die_with_parent, limit_memory
 
 
 def write_frame(stream: BinaryIO, frame: bytes) -> None:
@@ -63,32 +64,14 @@ def serve(requests: BinaryIO, replies: BinaryIO, replaced: Collection[str] = ())
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops this process
-    _die_with_parent()
+    die_with_parent()
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    _limit_memory(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
     with open(requests, "rb") as incoming, open(replies, "wb") as outgoing:  # noqa: PTH123 (descriptors, not paths)
         serve(incoming, outgoing, frozenset(sys.argv[2:]))
-
-
-def _die_with_parent() -> None:
-    """Have Linux kill this process when its parent dies: a hanging worker never sees the end of its input."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def _limit_memory(megabytes: int) -> None:
-    """Limit the address space to its current size plus `megabytes`, where the system can."""
-    if sys.platform == "linux":
-        import resource
-
-        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 (procfs)
-            current = int(statm.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (current + (megabytes << 20),) * 2)
 
 
 if __name__ == "__main__":

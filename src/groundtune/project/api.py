@@ -35,6 +35,7 @@ from groundtune.types import (
     AnswerEvent,
     Artifact,
     Document,
+    FileRow,
     Generation,
     Hits,
     Message,
@@ -256,6 +257,36 @@ class Project(AsyncVerbs):
         passage_id: as in `Citation.passage_id`. groups: access groups of the user.
         """
         return self.loop.run(self.apassage(passage_id, groups=groups))
+
+    def ledger(self) -> list[FileRow]:
+        """Return what became of every file, and of every item of another source, sorted by source.
+
+        Sees all of them, whatever groups may read them. Raises MissingError without an index.
+        """
+        return self.loop.run(self.aledger())
+
+    def documents(self, source: str, *, start: int = 0, limit: int = 100) -> list[Document]:
+        """Return the indexed documents of a file: itself, or the rows of a table file, those from `start` on.
+
+        source: as in the ledger. Empty when it is not indexed. Raises MissingError without an index.
+        """
+        return self.loop.run(self.adocuments(source, start=start, limit=limit))
+
+    def passages(self, source: str) -> list[Passage]:
+        """Return the passages of a document in reading order; empty when it is not indexed.
+
+        source: as in `Document.source`. Raises MissingError without an index.
+        """
+        return self.loop.run(self.apassages(source))
+
+    def page_image(self, source: str, page: int, *, groups: Sequence[str] | None = None) -> bytes | None:
+        """Return a page of an indexed PDF as a picture in PNG; None when there is no such document, or none to be read.
+
+        page: from 1. groups: access groups of the user; None: whatever groups may read it. Drawn from the file, which
+        has to be as it was indexed: raises ParseError when it is not, has no such page, or cannot be drawn;
+        MissingError without an index.
+        """
+        return self.loop.run(self.apage_image(source, page, groups=groups))
 
     def index_version(self) -> str | None:
         """Return the name of the state of the index, such as `g-1f3a@57`: no two share it. None without one."""

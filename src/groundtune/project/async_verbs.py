@@ -27,8 +27,11 @@ from groundtune.dataset.examples import select_split
 from groundtune.decide.routing import Routing
 from groundtune.drafting.draft import KINDS, Kind
 from groundtune.drift.report import DriftReport
-from groundtune.errors import GroundtuneError, MissingError, QuestionError, UsageError
+from groundtune.errors import GroundtuneError, MissingError, ParseError, QuestionError, UsageError
 from groundtune.extensions import Score
+from groundtune.ingest.access_rules import may_read
+from groundtune.ingest.originals import SENTENCES, has_page_images, original_of
+from groundtune.ingest.page_images import draw_page
 from groundtune.ingest.sync import SyncProgress, SyncReport
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.older_versions import mark_older_versions
@@ -49,6 +52,7 @@ from groundtune.types import (
     Document,
     Done,
     Example,
+    FileRow,
     Generation,
     Hits,
     Message,
@@ -87,6 +91,7 @@ from groundtune.workflows.finding_gaps import find_gaps
 from groundtune.workflows.fitted_settings import update_fitted
 from groundtune.workflows.forgetting import ForgetReport
 from groundtune.workflows.ingesting import ingest, remove_gone
+from groundtune.workflows.kept_drift import keep_drift
 from groundtune.workflows.learning_curve import PlannedTraining
 from groundtune.workflows.live_report import LiveReport
 from groundtune.workflows.routing import train_router
@@ -327,6 +332,55 @@ class AsyncVerbs:
         if passage is None or document is None or document.text[passage.start : passage.end] != passage.text:
             return None  # the last: an ingest is replacing the document at this moment
         return passage, document
+
+    @on_project_loop
+    async def aledger(self) -> list[FileRow]:
+        """Return what became of every file, and of every item of another source, sorted by source.
+
+        Sees all of them, whatever groups may read them. Raises MissingError without an index.
+        """
+        async with self.session.index() as opened:
+            return sorted((await opened.catalog.files()).values(), key=lambda row: row.source)
+
+    @on_project_loop
+    async def adocuments(self, source: str, *, start: int = 0, limit: int = 100) -> list[Document]:
+        """Return the indexed documents of a file: itself, or the rows of a table file, those from `start` on.
+
+        source: as in the ledger. Empty when it is not indexed. Raises MissingError without an index.
+        """
+        async with self.session.index() as opened:
+            ids = list(await opened.catalog.document_states(source))[start : start + limit]
+            return [found for each in ids if (found := await opened.document(each))]
+
+    @on_project_loop
+    async def apassages(self, source: str) -> list[Passage]:
+        """Return the passages of a document in reading order; empty when it is not indexed.
+
+        source: as in `Document.source`. Raises MissingError without an index.
+        """
+        async with self.session.index() as opened:
+            document = await opened.document_by_source(source)
+            return await opened.passages(document.id) if document else []
+
+    @on_project_loop
+    async def apage_image(self, source: str, page: int, *, groups: Sequence[str] | None = None) -> bytes | None:
+        """Return a page of an indexed PDF as a picture in PNG; None when there is no such document, or none to be read.
+
+        page: from 1. groups: access groups of the user; None: whatever groups may read it. Drawn from the file, which
+        has to be as it was indexed: raises ParseError when it is not, has no such page, or cannot be drawn;
+        MissingError without an index.
+        """
+        async with self.session.index() as opened:
+            document = await opened.document_by_source(source)
+            row = (await opened.catalog.files()).get(document.source) if document else None
+        if document is None or row is None or not may_read(groups, document.groups):
+            return None
+        if not has_page_images(document):
+            raise ParseError("it has no pages that can be drawn")
+        original = await asyncio.to_thread(original_of, row, self.root)
+        if original.state != "same":
+            raise ParseError(SENTENCES[original.state])
+        return await draw_page(original.path, page, digest=row.digest)
 
     @on_project_loop
     async def aindex_version(self) -> str | None:
@@ -963,7 +1017,7 @@ class AsyncVerbs:
         checked = await self._ask_canary(name) if canary and self.config.drift.canary else None
         if checked and checked.last is None:
             notes.append(f"canary: {len(checked.answers):,} answers are frozen now; the next run compares with them")
-        return await measure_drift(
+        report = await measure_drift(
             self.workspace,
             self.config,
             build.prepare_for_many(self.session.get_embedder()),
@@ -973,6 +1027,8 @@ class AsyncVerbs:
             canary=checked.last if checked else None,
             notes=notes,
         )
+        await asyncio.to_thread(keep_drift, self.workspace, report)
+        return report
 
     @on_project_loop
     async def acompare_live(self, *, since: date | None = None) -> LiveReport:

@@ -42,6 +42,19 @@ class Spent:
         return not self.unknown or self.estimate is not None
 
 
+@dataclass(frozen=True, slots=True)
+class DaySpent:
+    """What the answers of a day have cost."""
+
+    day: str
+    """By UTC, such as `2026-01-31`."""
+    usd: float
+    """Sum of the known costs."""
+    answers: int
+    unknown: int
+    """Answers of unknown cost, which are not in `usd`."""
+
+
 class Spending:
     """The costs of the keys of a project."""
 
@@ -75,6 +88,20 @@ class Spending:
             usd, unknown = database.execute(query, (key, begin)).fetchone()
             (dearest,) = database.execute("SELECT max(usd) FROM spending WHERE usd > 0").fetchone()
         return Spent(usd + unknown * (dearest or 0.0), unknown, dearest)
+
+    def by_day(self, days: int, *, now: datetime | None = None) -> list[DaySpent]:
+        """Return what all keys together have spent on each of the last days, oldest first; 0 where nobody asked."""
+        begin = period_begin("day", now or datetime.now(UTC))
+        names = [(begin - timedelta(days=back)).date().isoformat() for back in reversed(range(days))]
+        rows: dict[str, DaySpent] = {}
+        if self._path.exists():
+            query = (
+                "SELECT substr(time, 1, 10) AS day, total(usd), count(*), count(*) - count(usd) FROM spending "
+                "WHERE time >= ? GROUP BY day"
+            )
+            with self._opened() as database:
+                rows = {row[0]: DaySpent(*row) for row in database.execute(query, (names[0],))}
+        return [rows.get(name, DaySpent(name, 0.0, 0, 0)) for name in names]
 
     def _opened(self) -> AbstractContextManager[sqlite3.Connection]:
         return opened(self._path, tables=TABLE, version=FORMAT_VERSION, lasting=False)

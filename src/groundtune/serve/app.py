@@ -15,12 +15,17 @@ from groundtune.records.audit_log import AuditLog
 from groundtune.serve import (
     asking,
     chat_completions,
+    document_page,
+    documents,
     embeddings,
+    examples,
     feedback,
     health,
+    health_page,
     held_answers,
     metrics,
     models,
+    page_images,
     pages,
     passages,
     responses,
@@ -40,10 +45,11 @@ from groundtune.serve.security_headers import SecurityHeaders
 from groundtune.serve.serving import make_serving
 from groundtune.serve.tokens import make_token_check
 from groundtune.serve.tracing import TraceContext, Tracing
+from groundtune.workflows.listing_examples import ExampleList
 
 PARTS = (
     models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
-    sign_in, review, held_answers,
+    sign_in, review, held_answers, documents, document_page, page_images, examples, health_page,
 )  # fmt: skip
 """Modules with a router each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
@@ -90,6 +96,9 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     app.state.serving = serving
     app.state.doors = doors
     app.state.metrics = measured
+    app.state.examples = ExampleList()
+    app.state.looked = documents.Looked()
+    app.state.drawing = asyncio.Semaphore()  # a page takes a core for a while
     for part in PARTS:
         app.include_router(part.router, responses=ERRORS)
     add_error_handlers(app)

@@ -6,7 +6,8 @@ such messages may name files of this machine, and the addresses of others.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +89,15 @@ class ClientLeftError(Exception):
 def refused(message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> Exception:
     """Return the error for a request that cannot be answered as it is."""
     return RequestRefusedError(ErrorReply(status, message, code=code, param=param))
+
+
+@contextmanager
+def told_in_full() -> Iterator[None]:
+    """Tell the caller the whole message of an error with its hint: for operators, who can mend it."""
+    try:
+        yield
+    except GroundtuneError as error:
+        raise RequestRefusedError(ErrorReply(404 if isinstance(error, MissingError) else 409, told(error))) from None
 
 
 def error_reply(error: BaseException) -> ErrorReply:

@@ -40,8 +40,8 @@ class LiveProject:
         self._loading = asyncio.Lock()
         self.trouble: str | None = None
         """Why the project file cannot be used as it is now; the one before is used meanwhile."""
-        self._lacks: str | None = None
-        """Why the project's choice could not be asked when that was last looked at."""
+        self.lacks: str | None = None
+        """Why the project's choice could not be asked when that was last looked at; for operators."""
 
     @property
     def project(self) -> Project:
@@ -83,9 +83,9 @@ class LiveProject:
                 await project.arequire()
         except GroundtuneError as error:
             lacks = told(error)
-        if lacks and lacks != self._lacks:
+        if lacks and lacks != self.lacks:
             log.warning("not ready: %s", lacks)
-        self._lacks = lacks
+        self.lacks = lacks
         return lacks is None
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from groundtune.serve.callers import COOKIE, Caller, caller_of
 from groundtune.serve.errors import RequestRefusedError, refused
-from groundtune.serve.roles import may_ask, may_review
+from groundtune.serve.roles import may_ask, may_operate, may_review
 from groundtune.serve.security_headers import PAGE_POLICY
 from groundtune.serve.serving import serving_of
 
@@ -27,9 +27,15 @@ ASSETS: Mapping[str, tuple[str, str, str]] = {
     "post.js": ("groundtune.serve", "page/post.js", "text/javascript"),
     "ask.js": ("groundtune.serve", "page/ask.js", "text/javascript"),
     "review.js": ("groundtune.serve", "page/review.js", "text/javascript"),
+    "lists.css": ("groundtune.serve", "page/lists.css", "text/css"),
+    "lists.js": ("groundtune.serve", "page/lists.js", "text/javascript"),
+    "documents.js": ("groundtune.serve", "page/documents.js", "text/javascript"),
+    "document.js": ("groundtune.serve", "page/document.js", "text/javascript"),
+    "examples.js": ("groundtune.serve", "page/examples.js", "text/javascript"),
+    "health.js": ("groundtune.serve", "page/health.js", "text/javascript"),
 }
 """Maps the name of a file to its package, its path there, and its type."""
-STYLES = ("report.css", "views.css", "serve.css")
+STYLES = ("report.css", "views.css", "serve.css", "lists.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,19 @@ ASK = Page("/", "Ask", "ask.html", ("base.js", "cited.js", "post.js", "ask.js"),
 REVIEW = Page(
     "/review", "Review", "review.html", ("base.js", "cited.js", "post.js", "review.js"), "reviewing", may_review
 )
-PAGES = (ASK, REVIEW)
+DOCUMENTS = Page(
+    "/documents",
+    "Documents",
+    "documents.html",
+    ("base.js", "post.js", "lists.js", "documents.js"),
+    "listing",
+    may_operate,
+)
+EXAMPLES = Page(
+    "/examples", "Examples", "examples.html", ("base.js", "post.js", "lists.js", "examples.js"), "listing", may_operate
+)
+HEALTH = Page("/health", "Health", "health.html", ("base.js", "post.js", "health.js"), "health", may_operate)
+PAGES = (ASK, REVIEW, DOCUMENTS, EXAMPLES, HEALTH)
 """In the order of the navigation."""
 
 router = APIRouter(include_in_schema=False)
@@ -71,17 +89,26 @@ async def show(request: Request, page: Page, *, title: str | None = None, **text
 
     title: None for the label of the page. texts: escaped into the places of their names in its template.
     """
+    caller = await entered(request, page)
+    if isinstance(caller, Response):
+        return caller
+    content = filled(page.template, **texts)
+    return framed(request, caller, content, title=title or page.label, kind=page.kind, scripts=page.scripts, here=page)
+
+
+async def entered(request: Request, page: Page) -> Caller | Response:
+    """Return the caller who may see a page; else what is shown instead: the page that asks for a key, or a refusal."""
     try:
         caller = await caller_of(request)
     except RequestRefusedError as error:
         if error.reply.status != 401:
             raise
-        return sign_in_page(next_=request.url.path)
-    if not page.may_see(request, caller):
-        content = f'<h1>{html.escape(page.label)}</h1><p class="problem">This page is not for you.</p>'
-        return framed(request, caller, content, title=page.label, kind=page.kind, status=403)
-    content = filled(page.template, **texts)
-    return framed(request, caller, content, title=title or page.label, kind=page.kind, scripts=page.scripts, here=page)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return sign_in_page(next_=request.url.path + query)
+    if page.may_see(request, caller):
+        return caller
+    content = f'<h1>{html.escape(page.label)}</h1><p class="problem">This page is not for you.</p>'
+    return framed(request, caller, content, title=page.label, kind=page.kind, status=403)
 
 
 def framed(

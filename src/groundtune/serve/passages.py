@@ -6,8 +6,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from groundtune.display.answers import place
+from groundtune.ingest.originals import has_page_images
 from groundtune.serve.callers import caller_of
 from groundtune.serve.errors import RequestRefusedError, refused
+from groundtune.serve.page_images import image_html
 from groundtune.serve.pages import filled, framed, sign_in_page
 from groundtune.serve.serving import By
 from groundtune.serve.wire_citations import passage_url
@@ -35,21 +37,30 @@ async def show_passage(passage_id: str, request: Request, serving: By) -> Respon
     passage, document = found
     title = document.title or document.source
     texts = {"title": title, "place": place(passage.source, passage.heading, passage.page)}
-    content = filled("passage.html", {"text": passage_html(passage, document)}, **texts)
-    return framed(request, caller, content, title=title, kind="in-document")
+    raw = {"text": passage_html(passage, document), "looks": _looks(passage, document)}
+    content = filled("passage.html", raw, **texts)
+    return framed(request, caller, content, title=title, kind="in-document", scripts=("document.js",))
+
+
+def _looks(passage: Passage, document: Document) -> str:
+    """Return the page of a passage as it looks, which is drawn once somebody opens it; nothing for other formats."""
+    if passage.page is None or not has_page_images(document):
+        return ""
+    picture = image_html(document.source, passage.page, lazy=True)
+    return f'<details class="looks"><summary>Page {passage.page:,} as it looks</summary>{picture}</details>'
 
 
 def passage_html(passage: Passage, document: Document) -> str:
     """Return the text of the document as HTML: the passage marked by its offsets, a line where each page begins."""
     first, last = max(0, passage.start - SHOWN), min(len(document.text), passage.end + SHOWN)
-    before = _with_pages(document, first, passage.start)
-    marked = _with_pages(document, passage.start, passage.end)
-    after = _with_pages(document, passage.end, last)
+    before = text_with_pages(document, first, passage.start)
+    marked = text_with_pages(document, passage.start, passage.end)
+    after = text_with_pages(document, passage.end, last)
     mark = f'<mark id="passage" tabindex="-1" autofocus>{marked}</mark>'
-    return _left_out(first) + before + mark + after + _left_out(len(document.text) - last)
+    return left_out(first) + before + mark + after + left_out(len(document.text) - last)
 
 
-def _with_pages(document: Document, start: int, end: int) -> str:
+def text_with_pages(document: Document, start: int, end: int) -> str:
     """Return a piece of the text, escaped, with a line where each of its pages begins."""
     pieces, position = [], start
     for number, offset in enumerate(document.pages, start=1):
@@ -60,5 +71,5 @@ def _with_pages(document: Document, start: int, end: int) -> str:
     return "".join([*pieces, html.escape(document.text[position:end])])
 
 
-def _left_out(characters: int) -> str:
+def left_out(characters: int) -> str:
     return f'<span class="left-out">… {characters:,} characters left out …</span>' if characters > 0 else ""

@@ -7,16 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from groundtune.common.files import write_atomic
+from groundtune.common.files import digest_text, write_atomic
 from groundtune.common.text import format_count
 from groundtune.dataset.editing import replace_examples
 from groundtune.dataset.examples import STATES, read_examples
+from groundtune.dataset.importing.convert import encode_example
 from groundtune.dataset.new_examples import DRAFTED
 from groundtune.dataset.reviewing import Decision, decide, is_unreviewed, read_decisions
 from groundtune.display import Block, Displayed, Line
-from groundtune.errors import MissingError
+from groundtune.errors import MissingError, UsageError
 from groundtune.report.html import render_review
 from groundtune.types import Document, Evidence, Example, Review
+from groundtune.workflows.promoting import LOCK, LOCK_SECONDS
+from groundtune.workspace import Workspace
 
 AROUND = 300
 """Characters shown before and after a quote."""
@@ -64,7 +67,7 @@ def review(
     show: gets the draft, its number and their total. Other keys do nothing. Undo takes back the last decision, or goes
     back to the draft that was skipped. Raises MissingError if the file has no drafts at all.
     """
-    drafts = [example for example in _drafts(path) if is_unreviewed(example)]
+    drafts = unreviewed_drafts(_drafts(path))
     places: list[tuple[int, bool]] = []
     at = decided = 0
     while at < len(drafts):
@@ -97,10 +100,39 @@ def apply_decisions(path: Path, decisions: Path) -> ReviewReport:
     return _report(path, len(known), tuple(decision.id for decision in made if decision.id not in drafts))
 
 
+def draft_version(draft: Example) -> str:
+    """Return a digest of all that a file says of a draft, by which a change in between is noticed."""
+    return digest_text(encode_example(draft))[:16]
+
+
+def unreviewed_drafts(examples: Sequence[Example]) -> list[Example]:
+    """Return the drafts that nobody looked at, in the order of their file."""
+    return [example for example in examples if is_unreviewed(example)]
+
+
+def change_draft(
+    workspace: Workspace, path: Path, draft_id: str, *, version: str, change: Callable[[Example], Example]
+) -> Example:
+    """Decide about one draft of a file and return it as it is then; it is on disk when this returns.
+
+    version: of the draft that the person saw. Raises UsageError when the file says something else of it by now, so
+    that what others wrote is never overwritten unseen; MissingError without such a draft, BusyError.
+    """
+    with workspace.lock(LOCK, timeout_seconds=LOCK_SECONDS, action="is changing the examples of"):
+        draft = next((draft for draft in _drafts(path) if draft.id == draft_id), None)
+        if draft is None:
+            raise MissingError(f"there is no draft {draft_id!r} in {path.name} any more")
+        if draft_version(draft) != version:
+            raise UsageError(f"somebody else changed this draft in {path.name} meanwhile", hint="look at it again")
+        changed = change(draft)
+        replace_examples(path, [changed])
+    return changed
+
+
 def write_review_page(path: Path, target: Path, find_document: FindDocument) -> int:
     """Write a self-contained page with the drafts that nobody looked at; return their number."""
-    drafts = [example for example in _drafts(path) if is_unreviewed(example)]
-    page = {"file": path.name, "examples": [_shown(draft, find_document) for draft in drafts]}
+    drafts = unreviewed_drafts(_drafts(path))
+    page = {"file": path.name, "examples": [shown_draft(draft, find_document) for draft in drafts]}
     write_atomic(target, render_review(page).encode("utf-8", "backslashreplace"))
     return len(drafts)
 
@@ -117,7 +149,7 @@ def around(proof: Evidence, document: Document | None) -> tuple[str, str]:
     )
 
 
-def _shown(draft: Example, find_document: FindDocument) -> dict[str, Any]:
+def shown_draft(draft: Example, find_document: FindDocument) -> dict[str, Any]:
     evidence = []
     for proof in draft.evidence:
         before, after = around(proof, find_document(proof.source))
