@@ -176,14 +176,14 @@ class AuditLog:
         return [entry for entry in self._entries(f"{drawn} AND time >= ?", since) if not entry.is_event]
 
     def records(self, *, since: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the records of answers since a time (ISO 8601, UTC) without texts, oldest first: to count them."""
+        """Yield the records of answers that were sent since a time (ISO 8601, UTC), without texts: to count them."""
         if not self._path.exists():
             return
         with self._opened() as database:
             query = "SELECT record FROM records WHERE time >= ? ORDER BY number"
             for (line,) in database.execute(query, (since,)):
                 record = json.loads(line)
-                if "event" not in record:
+                if "event" not in record and SHADOW_OF not in record:
                     yield record
 
     def entries_after(self, number: int, digest: str | None) -> Iterator[AuditEntry]:
