@@ -73,9 +73,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder) ->
 
 def test_a_long_log_is_read_quickly(busy: Running) -> None:
     HTTP.get(f"{busy.url}/api/health")  # the queue follows the whole log once
-    start = time.perf_counter()
+    start = time.process_time()  # of the server too, which runs in a thread: a busy machine counts for nothing
     health = HTTP.get(f"{busy.url}/api/health").json()
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     day, week = health["traffic"]["day"], health["traffic"]["week"]
     assert day["answers"] + day["broken_off"] == pytest.approx(ANSWERS / 10, abs=2)
     assert week["answers"] + week["broken_off"] == pytest.approx(ANSWERS * 0.7, abs=2)
@@ -92,8 +92,10 @@ def test_a_long_log_is_read_quickly(busy: Running) -> None:
 def test_it_says_what_needs_a_look(visit: Visit, busy: Running, width: int, scheme: str) -> None:  # noqa: F811
     page = visit(busy, "/health", width=width, color_scheme=scheme)
     expect(page.locator(".ship li")).to_have_count(8)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Ready to answer; 2 things need a look.")
-    expect(page.locator(".needs li")).to_contain_text(["85% of the budget of today is spent.", "broke off in the last"])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ready to answer; 3 things need a look.")
+    expect(page.locator(".needs li")).to_contain_text(
+        ["85% of the budget of today is spent.", "broke off in the last", "wait for a person, the oldest for 9 days"]
+    )
     expect(page.locator(".ship .missing code").first).to_have_text("groundtune compare, then groundtune use --verdict")
     assert is_readable(page)
 

@@ -92,7 +92,7 @@ async def show(request: Request, page: Page, *, title: str | None = None, **text
     caller = await entered(request, page)
     if isinstance(caller, Response):
         return caller
-    content = filled(page.template, **texts)
+    content = filled(page.template, None, **texts)
     return framed(request, caller, content, title=title or page.label, kind=page.kind, scripts=page.scripts, here=page)
 
 
