@@ -3,11 +3,11 @@
     python -m benchmarks.review_loop [--answers 200] [--first 32] [--seeds 3] [--folder FOLDER]
 
 On the letters example a first model is trained on a few letters. Customers, whose letters nobody has answered yet, then
-write to the real HTTP server. They like a reply that is a whole letter and says at least half of what it must. A
-reviewer gets what they dislike, and writes the ideal reply instead; what they like is collected. Then the same training
-runs again with these rows. Both models answer the test split, and their difference is printed with its 95% interval,
-which includes the spread between the seeds. No test row may be touched: its file, what was trained on and what was
-promoted are checked. An interrupted run goes on where it was.
+write to the real HTTP server, several at once. They like a reply that is a whole letter and says at least half of what
+it must. A reviewer gets what they dislike, and writes the ideal reply instead; what they like is collected. Then the
+same training runs again with these rows. Both models answer the test split, and their difference is printed with its
+95% interval, which includes the spread between the seeds. No test row may be touched: its file, what was trained on and
+what was promoted are checked. An interrupted run goes on where it was.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from groundtune.types import Artifact, Example
 TABLE = "replies"
 OPENINGS = ("", "Hello there. ", "Good morning, ")
 """Customers write about the same things in several letters."""
+AT_ONCE = 16
+"""Customers who wait for a reply at the same time: two batches of the model."""
 SETTINGS = """
 [review]
 sample = 0.05
@@ -114,20 +117,25 @@ def served(project: Path) -> Iterator[httpx2.Client]:
 
 def crowd(client: httpx2.Client, letters: Sequence[Example], model: str, answers: int) -> dict[str, Example]:
     """Have customers write and say what they think; return the letters of those who disliked their reply, by answer."""
-    liked, disliked = 0, dict[str, Example]()
-    for number in range(answers):
+
+    def write(number: int) -> tuple[str, Example, bool] | None:
         letter = letters[number % len(letters)]
         opening = OPENINGS[number // len(letters) % len(OPENINGS)]
         messages = [{"role": "user", "content": f"{opening}{letter.input}"}]
-        reply = _post(client, "/v1/chat/completions", {"model": model, "messages": messages})
-        answer, text = reply["groundtune"]["id"], reply["choices"][0]["message"]["content"]
-        rating = "up" if likes(text, letter) else "down"
-        _post(client, "/v1/feedback", {"answer": answer, "rating": rating})
-        liked += rating == "up"
-        if rating == "down":
-            disliked[answer] = letter
-    print(f"{answers} answers, {liked} liked", flush=True)
-    return disliked
+        sent = client.post("/v1/chat/completions", json={"model": model, "messages": messages})
+        if sent.status_code != 200:
+            print(f"no reply: {sent.text}", flush=True)
+            return None
+        reply = sent.json()
+        answer = reply["groundtune"]["id"]
+        liked = likes(reply["choices"][0]["message"]["content"], letter)
+        _post(client, "/v1/feedback", {"answer": answer, "rating": "up" if liked else "down"})
+        return answer, letter, liked
+
+    with ThreadPoolExecutor(AT_ONCE) as customers:
+        rated = [each for each in customers.map(write, range(answers)) if each is not None]
+    print(f"{len(rated)} of {answers} answered, {sum(liked for *_, liked in rated)} liked", flush=True)
+    return {answer: letter for answer, letter, liked in rated if not liked}
 
 
 def review(client: httpx2.Client, disliked: dict[str, Example]) -> None:

@@ -1,14 +1,15 @@
 """Claim: fine-tuning the built-in model beats the untuned one on at least three of five tasks.
 
     python -m benchmarks.real_model answers [--seeds 3] [--folder FOLDER]
-    python -m benchmarks.real_model tickets|letters|preferences
+    python -m benchmarks.real_model tickets|letters|preferences|wordings
     python -m benchmarks.real_model objects --snips /data/snips
 
 Each makes a project of an example or of public data, trains its tables [tune.NAME] once for each seed, and compares the
 approaches on its test split as `groundtune compare` does. Printed are the score that decides, and the difference to the
 untuned model that is asked in the same way, both with 95% intervals that include the spread between the trainings.
 `answers` goes on to change ten documents, and counts the answers that still give the former value. `preferences` trains
-on edits of what the model of `letters` writes, and needs its folder. An interrupted run goes on where it was.
+on edits of what the voice of `letters` writes, and trains that first where the folder lacks it. `wordings` trains
+nothing: it compares the prompts. An interrupted run goes on where it was.
 """
 
 import argparse
@@ -26,6 +27,7 @@ EXPERIMENTS: Mapping[str, Callable[[Path, argparse.Namespace], None]] = {
     "objects": experiments.objects,
     "letters": experiments.letters,
     "preferences": experiments.preferences,
+    "wordings": experiments.wordings,
 }
 
 

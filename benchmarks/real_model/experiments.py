@@ -1,6 +1,7 @@
-"""The five experiments: the project of each, its trainings, and the approaches that are compared."""
+"""The experiments: the project of each, its trainings, and the approaches that are compared."""
 
 import argparse
+import asyncio
 import json
 import random
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 from benchmarks.real_model.measure import measure
 from benchmarks.real_model.stale import count_stale
 
+from groundtune.errors import GroundtuneError
 from groundtune.project import Project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -22,6 +24,8 @@ UNTUNED = {"tuned": "prompt", "hybrid": "rag", "tuned-constrained": "constrained
 """Maps each trained approach to that of the untuned model with the same input."""
 EDITED = 60
 """Replies of the model that are replaced by the reply of a person."""
+FASTER_RATE = 1e-4
+"""Ten times the learning rate that DPO has by default."""
 
 
 def answers(folder: Path, options: argparse.Namespace) -> None:
@@ -60,30 +64,64 @@ def objects(folder: Path, options: argparse.Namespace) -> None:
 
 def letters(folder: Path, options: argparse.Namespace) -> None:
     """Replies to customers: the voice alone, and over retrieved facts."""
-    project = copy_example("letters", folder / "letters", passages=3)
-    _table(project, "voice", options.seeds, epochs=3)
+    project = _with_voice(folder / "letters", options.seeds)
     _table(project, "replies", options.seeds, context="retrieved", epochs=2)
     measure(project, ("prompt", "fewshot", "rag", "tuned", "hybrid"), untuned=UNTUNED)
 
 
 def preferences(folder: Path, options: argparse.Namespace) -> None:
     """Edits of letters: the reply of a person is preferred to what the trained model wrote."""
-    source, project = folder / "letters", folder / "preferences"
+    source, project = _with_voice(folder / "letters", options.seeds), folder / "preferences"
     with Project.open(source) as letters_project:
-        artifact = next(one for one in letters_project.artifacts() if one.name == "voice" and not one.unusable)
+        letters_project.ingest()
+        artifact = letters_project.tune("voice")
+        print(f"trained voice: {artifact.metrics}", flush=True)
         base = source / ".groundtune" / "models" / artifact.id / artifact.details["serve"]["path"]
         if not project.exists():
             copy_example("letters", project, passages=3)
             rows = _rows(project / "letters.jsonl")
-            for row in [row for row in rows if row["split"] == "train"][:EDITED]:
-                answer = letters_project.ask(row["input"], approach=f"tuned@{artifact.id}")
-                if answer.text and answer.text.strip() != row["output"].strip():
-                    row["rejected"] = answer.text
+            edited = [row for row in rows if row["split"] == "train"][:EDITED]
+            written = asyncio.run(_written(letters_project, [row["input"] for row in edited], f"tuned@{artifact.id}"))
+            for row, text in zip(edited, written, strict=True):
+                if text and text.strip() != row["output"].strip():
+                    row["rejected"] = text
             _write(project / "letters.jsonl", rows)
+    rows = _rows(project / "letters.jsonl")
+    print(f"{sum('rejected' in row for row in rows)} edits", flush=True)
     text = (project / "groundtune.toml").read_text(encoding="utf-8")
     (project / "groundtune.toml").write_text(text.replace('model = "smollm2-135m"', f'model = "{base}"'), "utf-8")
     _table(project, "edits", options.seeds, mode="dpo", base=str(base), epochs=2)
-    measure(project, ("prompt", "tuned"), untuned=UNTUNED)
+    _table(project, "edits_faster", options.seeds, mode="dpo", base=str(base), epochs=2, learning_rate=FASTER_RATE)
+    names = ("tuned:edits", "tuned:edits_faster")
+    measure(project, ("prompt", *names), untuned=dict.fromkeys(names, "prompt"))
+
+
+def wordings(folder: Path, options: argparse.Namespace) -> None:
+    """Questions to the handbook over passages, untuned, in each built-in wording; none of the test split."""
+    project = copy_example("handbook", folder / "wordings", passages=3)
+    _set(project, MODEL.format(tokens=64))
+    _set(project, '[compare]\nprompts = ["full", "short", "example"]\n')
+    names = ("rag/short", "rag/example")
+    for split in ("validation", "train"):
+        print(f"the {split} split", flush=True)
+        measure(project, ("rag", *names), untuned=dict.fromkeys(names, "rag"), split=split)
+
+
+async def _written(project: Project, inputs: Sequence[str], approach: str) -> list[str | None]:
+    """Return what an approach writes to each input; None where it fails."""
+    asked = (project.aask(text, approach=approach) for text in inputs)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, GroundtuneError):
+            raise answer
+    return [None if isinstance(answer, BaseException) else answer.text for answer in answers]
+
+
+def _with_voice(project: Path, seeds: int) -> Path:
+    """Copy the letters, and add the training of the voice alone."""
+    copy_example("letters", project, passages=3)
+    _table(project, "voice", seeds, epochs=3)
+    return project
 
 
 def copy_example(example: str, project: Path, *, passages: int | None = None) -> Path:

@@ -11,8 +11,8 @@ from groundtune.types import Interval
 from groundtune.workflows.reporting import Report
 
 
-def measure(folder: Path, approaches: Sequence[str], *, untuned: Mapping[str, str]) -> None:
-    """untuned: maps each trained approach to the one that it is compared with."""
+def measure(folder: Path, approaches: Sequence[str], *, untuned: Mapping[str, str], split: str = "test") -> None:
+    """untuned: maps each approach to the one that it is compared with."""
     with Project.open(folder) as project:
         if project.config.documents.include:
             project.ingest()
@@ -22,7 +22,7 @@ def measure(folder: Path, approaches: Sequence[str], *, untuned: Mapping[str, st
             print(f"trained {name}: {artifact.metrics} in {time.perf_counter() - started:.0f} s", flush=True)
             if artifact.unusable:
                 print(f"  not usable: {artifact.unusable}")
-        report = project.compare(approaches=approaches)
+        report = project.compare(approaches=approaches, split=split)
     _show(report, untuned)
 
 
