@@ -1,6 +1,6 @@
 """Claim: feedback of a crowd on served answers, reviewed, promoted and trained on, makes the answers better.
 
-    python -m benchmarks.review_loop [--answers 200] [--first 32] [--seeds 3] [--folder FOLDER]
+    python -m benchmarks.review_loop [--answers 200] [--first 32] [--seeds 3] [--closed-book] [--folder FOLDER]
 
 On the letters example a first model is trained on a few letters. Customers, whose letters nobody has answered yet, then
 write to the real HTTP server, several at once. They like a reply that is a whole letter and says at least half of what
@@ -49,8 +49,7 @@ max_output_tokens = {tokens}
 [tune.replies]
 kind = "lora"
 base = "smollm2-135m"
-context = "retrieved"
-epochs = {epochs}
+{context}epochs = {epochs}
 seeds = {seeds}
 """
 
@@ -75,7 +74,8 @@ def prepare(folder: Path, options: argparse.Namespace) -> tuple[Path, list[Examp
         settings = (project / "groundtune.toml").read_text(encoding="utf-8").partition("\n[models.default]")
         text = settings[0].replace('"letters.jsonl"]', '"letters.jsonl", "reviewed.jsonl", "collected.jsonl"]')
         answers = "\n[answers]" + settings[2].partition("\n[answers]")[2]
-        more = SETTINGS.format(tokens=options.tokens, epochs=options.epochs, seeds=options.seeds)
+        context = "" if options.closed_book else 'context = "retrieved"\n'
+        more = SETTINGS.format(tokens=options.tokens, epochs=options.epochs, seeds=options.seeds, context=context)
         (project / "groundtune.toml").write_text(f"{text}{answers}{more}", encoding="utf-8")
         _write(kept, train[options.first :])
     return project, read_examples(kept)
@@ -167,10 +167,10 @@ def check_untouched(project: Path, before: str, models: Sequence[Artifact]) -> N
     print(f"{len(test)} test rows, none touched", flush=True)
 
 
-def compare(project: Path, before: Sequence[Artifact], after: Sequence[Artifact]) -> None:
-    """Print the gain of each seed, and of all."""
+def compare(project: Path, approach: str, before: Sequence[Artifact], after: Sequence[Artifact]) -> None:
+    """Print the gain of each seed, and what each score was."""
     with Project.open(project) as opened:
-        pairs = [(f"hybrid@{old.id}", f"hybrid@{new.id}") for old, new in zip(before, after, strict=True)]
+        pairs = [(f"{approach}@{old.id}", f"{approach}@{new.id}") for old, new in zip(before, after, strict=True)]
         report = opened.compare(approaches=[name for pair in pairs for name in pair])
     means = {each.name: each for each in report.approaches}
     for pair in report.figures.differences:
@@ -181,18 +181,24 @@ def compare(project: Path, before: Sequence[Artifact], after: Sequence[Artifact]
                 scores = f"{means[old].mean:.3f} to {means[new].mean:.3f}"
                 gain = f"{sign * pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], n = {pair.n}, p = {pair.p:.3g}"
                 print(f"{report.primary} {scores}: {gain}", flush=True)
+    for each in report.approaches:
+        scores = (
+            f"{name} {score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]" for name, score in each.metrics.items()
+        )
+        print(f"{each.name}: {', '.join(scores)}")
     print(report.verdict.sentence)
 
 
 def loop(folder: Path, options: argparse.Namespace) -> None:
     """Go once around: train, serve, review, promote, train again, compare."""
     project, letters = prepare(folder, options)
+    approach = "tuned" if options.closed_book else "hybrid"
     before_rows = test_rows(project)
     first = train(project) if not (project / "reviewed.jsonl").exists() else _first(project)
     print(f"first: {len(first)} models of {len(first[0].seen_examples)} letters", flush=True)
     if not (project / "reviewed.jsonl").exists():
         with served(project) as client:
-            disliked = crowd(client, letters, f"hybrid@{first[0].id}", options.answers)
+            disliked = crowd(client, letters, f"{approach}@{first[0].id}", options.answers)
             review(client, disliked)
         with Project.open(project) as opened:
             report = opened.collect(project / "collected.jsonl")
@@ -200,7 +206,7 @@ def loop(folder: Path, options: argparse.Namespace) -> None:
     second = train(project)
     print(f"second: {len(second)} models of {len(second[0].seen_examples)} letters", flush=True)
     check_untouched(project, before_rows, [*first, *second])
-    compare(project, first, second)
+    compare(project, approach, first, second)
 
 
 def _first(project: Path) -> list[Artifact]:
@@ -228,6 +234,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=256, help="longest reply")
+    parser.add_argument("--closed-book", action="store_true", help="train and answer without passages: half the time")
     parser.add_argument("--folder", type=Path, help="where the project is kept; default: a temporary folder")
     options = parser.parse_args()
     print(f"{options.answers} answers, {options.seeds} seeds; {machine()}", flush=True)
