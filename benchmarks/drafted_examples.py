@@ -120,17 +120,22 @@ def _ndcg(hits: Sequence[Hit], example: Example) -> float:
 
 
 def tau(first: dict[str, NDArray[np.float64]], second: dict[str, NDArray[np.float64]], names: Sequence[str]) -> str:
-    """Return Kendall's tau between the means of both, with its 95% bootstrap interval."""
+    """Return Kendall's tau between the means of both, with its 95% bootstrap interval, where it is defined."""
     rng = np.random.default_rng(0)
     a, b = (np.array([values[name] for name in names]) for values in (first, second))
     a, b = (values[:, ~np.isnan(values).any(axis=0)] for values in (a, b))
+    n = f"n = {a.shape[1]} asked, {b.shape[1]} drafted, {len(names)} systems"
+    exact = kendalltau(a.mean(axis=1), b.mean(axis=1)).statistic
+    if np.isnan(exact):
+        return f"undefined, since all systems score alike on one of the two, {n}"
     draws = []
     for _ in range(RESAMPLES):
         means = [values[:, rng.integers(values.shape[1], size=values.shape[1])].mean(axis=1) for values in (a, b)]
         draws.append(kendalltau(*means).statistic)
+    undefined = float(np.isnan(draws).mean())
     low, high = np.nanquantile(draws, [0.025, 0.975])
-    exact = kendalltau(a.mean(axis=1), b.mean(axis=1)).statistic
-    return f"{exact:.2f} [{low:.2f}, {high:.2f}], n = {a.shape[1]} asked, {b.shape[1]} drafted, {len(names)} systems"
+    note = f", without {undefined:.0%} of the resamples, in which all are alike" if undefined else ""
+    return f"{exact:.2f} [{low:.2f}, {high:.2f}]{note}, {n}"
 
 
 def report(name: str, articles: Sequence[Article], *, most: int, quotes: int, keep: Path | None) -> None:

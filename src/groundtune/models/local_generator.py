@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from groundtune.common.model_loading import no_collection
 from groundtune.common.text import one_line
 from groundtune.errors import GroundtuneError, MissingError, ProviderError, UsageError, need
 from groundtune.models.chat_template import TemplateError, decode_reply, find_end_ids, render_prompt
@@ -438,6 +439,7 @@ class LocalGenerator:
         return self._loaded
 
 
+@no_collection()
 def _load(located: LocatedModel, name: str, device: str | None) -> _LoadedModel:
     torch, library = need("torch", extra="local"), need("transformers", extra="local")
     library.utils.logging.disable_progress_bar()  # stderr is reserved for groundtune's own progress
