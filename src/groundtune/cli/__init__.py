@@ -3,6 +3,7 @@
 Each verb is a module of this package with a function `run`, or a package with sub-commands.
 """
 
+import gc
 import json
 import os
 import sys
@@ -84,7 +85,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code.
+    """Run a command and return its exit code. arguments: None: those of this process, which then ends.
 
     0 success, 1 negative outcome, 2 usage or configuration, 3 something missing, 4 provider failed, 130 interrupted.
     """
@@ -111,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug and not _is_usage(error):
             raise
         return _report(_first(error), as_json="--json" in flags)
+    finally:
+        if arguments is None:
+            gc.freeze()  # an exit searches all objects for garbage first: a second, with torch and transformers
 
 
 def _reader_left() -> int:
