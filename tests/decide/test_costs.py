@@ -178,3 +178,40 @@ def test_every_assumption_has_unit_and_origin() -> None:
         each.unit and each.origin and 0 <= each.low <= each.likely <= each.high
         for each in default_assumptions().values()
     )
+
+
+@pytest.mark.parametrize("use", [None, replace(PAID, hosted=True)])
+def test_a_reserved_endpoint_is_paid_by_the_month_and_not_by_the_request(use: MeasuredUse | None) -> None:
+    tuned = costed("tuned", "fine-tune", use, labelled=100)
+    per_use, reserved = (CostModel(default_assumptions(), reserved=reserved) for reserved in (False, True))
+    assert reserved.request(tuned) is not None
+    assert np.all(reserved.request(tuned) == 0)
+    paid = per_use.request(tuned)
+    assert paid is not None
+    assert np.all(paid > 0)
+    of_month = [model.cost(tuned).parts["hosting, monthly"] for model in (per_use, reserved)]
+    assert of_month[0] is not None
+    assert of_month[1] is not None
+    assert (of_month[0].high, of_month[1].low > 300) == (0, True)
+    rag = costed("rag", "rag", use, labelled=100)
+    assert reserved.cost(rag) == per_use.cost(rag), "nothing in it is tuned"
+
+
+def test_an_unknown_price_of_tokens_does_not_matter_to_a_reserved_endpoint() -> None:
+    tuned = costed("tuned", "fine-tune", replace(PAID, usd=None, hosted=True))
+    assert CostModel(default_assumptions()).cost(tuned).unknown == ("price of a request",)
+    cost = CostModel(default_assumptions(), reserved=True).cost(tuned)
+    assert cost.unknown == ()
+    assert cost.monthly_usd is not None
+
+
+def test_another_price_of_the_machine_follows_from_its_hours() -> None:
+    tuned = costed("tuned", "fine-tune", replace(LOCAL, training_seconds=7_200.0), labelled=100)
+    cheap, dear = (model(machine_usd_per_hour=price) for price in (0.5, 3.0))
+    before, after = cheap.draws(tuned), dear.draws(tuned)
+    assert before is not None
+    assert after is not None
+    for part in ("setup", "monthly", "model"):
+        hours = getattr(before, f"{part}_hours")
+        assert np.all(hours > 0)
+        assert getattr(before, part) + 2.5 * hours == pytest.approx(getattr(after, part))

@@ -78,6 +78,7 @@ def differences(approaches: list[ApproachSummary], differ: dict[tuple[str, str],
 prices = st.sampled_from([None, 0.0, 0.5, 0.9, 1.0, 1.07, 2.0, 2.9, 3.1, 9.0, 30.0])
 limits = {
     "citations": st.booleans(),
+    "min_quality": st.sampled_from([None, 0.72, 0.75, 0.9]),
     "max_asserted_wrong": st.sampled_from([None, 0.05, 0.1]),
     "max_p95_seconds": st.sampled_from([None, 0.7, 2.0]),
     "max_usd_per_1k": st.sampled_from([None, 1.0, 3.0]),
@@ -216,3 +217,18 @@ def test_a_ceiling_flips_where_the_choice_is_as_slow(limit: float | None) -> Non
     (flip,) = (flip for flip in find_flips(case) if flip.key == "max_p95_seconds")
     assert (flip.value, flip.side, flip.choice) == (1.53, "or less", "prompt")
     assert f"1.53 s or less (now {'2 s' if limit else 'not set'}), prompt would be recommended" in flip.sentence
+
+
+@pytest.mark.parametrize(("least", "now"), [(None, "not set"), (0.5, "50%")])
+def test_a_higher_gate_flips_where_the_choice_no_longer_passes(least: float | None, now: str) -> None:
+    approaches = [approach("rag", 0.8, 3.0, 1.0, 0.02, 1.0), approach("prompt", 0.75, 0.5, 1.0, 0.02, 1.0)]
+    case = case_of(approaches, {("rag", "prompt"): False}, Requirements(min_quality=least))
+    (flip,) = (flip for flip in find_flips(case) if flip.key == "min_quality")
+    assert (flip.value, flip.side, flip.choice) == (0.751, "or more", "rag")
+    assert flip.sentence == f"With min_quality at 75.1% or more (now {now}), rag would be recommended."
+
+
+def test_a_gate_that_nobody_passes_says_how_low_it_would_have_to_be() -> None:
+    case = case_of([approach("rag", 0.8, 3.0, 1.0, 0.02, 1.0)], {}, Requirements(min_quality=0.9))
+    assert case.outcome.misses["rag"] == (("min_quality", "its mean correct is 0.8; min_quality = 0.9"),)
+    assert [(flip.key, flip.value, flip.side) for flip in find_flips(case)] == [("min_quality", 0.8, "or less")]

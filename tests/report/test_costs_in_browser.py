@@ -41,7 +41,10 @@ def run() -> Run:
         "primary": "correct",
         "requirements": {"requests_per_month": 20_000},
         "training_usd": {"tuned": 3_000.0},
-        "trainings": {"tuned": {"table": "tuned", "seeds": 1, "further": [], "kind": "hosted", "seconds": 60.0}},
+        "trainings": {
+            "tuned": {"table": "tuned", "seeds": 1, "further": [], "kind": "hosted", "seconds": 60.0},
+            "quote-hybrid": {"table": "quotes", "seeds": 1, "further": [], "kind": "retriever", "seconds": 4_000.0},
+        },
     }
     return Run(rows, Path("results.jsonl"), about=about)
 
@@ -91,6 +94,8 @@ def test_costs_are_those_of_the_command_before_anything_moves(visit: Visit, file
         ("slide-months", "months", (0, 300)),
         ("slide-latency", "max_p95_seconds", (30, 250)),
         ("slide-price-3", "usd_per_1k.rag", (10, 150)),
+        ("slide-machine", "machine_usd_per_hour", (40, 390)),
+        ("slide-quality", "min_quality", (250, 330)),
     ],
 )
 def test_a_slider_tells_what_the_command_tells(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from groundtune.decide.costs import default_assumptions
+from groundtune.decide.costs import Range, default_assumptions
 from groundtune.types import Result, Usage
 from groundtune.workflows.reporting import Report, evaluate_run
 from groundtune.workflows.runs import Run
@@ -190,3 +190,14 @@ def test_any_assumption_of_the_costs_can_be_replaced() -> None:
     monthly = report.costs.approaches[0].monthly_usd
     assert monthly is not None
     assert monthly.likely == pytest.approx(1_000 * 0.004)
+
+
+def test_the_price_of_an_endpoint_means_that_it_is_reserved() -> None:
+    trainings = {"tuned": {"table": "tuned", "seeds": 1, "further": [], "kind": "hosted", "seconds": 60.0}}
+    run = run_of({"trainings": trainings, "training_usd": {"tuned": 0.0}}, tuned=PAID)
+    assert evaluate_run(run).summary()["costs"]["hosting"] == "per_use"
+    stated = assume(run, {"tuned_hosting_usd_per_month": "900"})
+    (cost,) = evaluate_run(stated).costs.approaches
+    assert (cost.parts["hosting, monthly"], request_usd(evaluate_run(stated), "tuned")) == (Range(900, 900, 900), 0)
+    per_use = evaluate_run(assume(stated, {"hosting": "per_use"}))
+    assert request_usd(per_use, "tuned") == pytest.approx(0.004)

@@ -56,6 +56,7 @@ QUESTIONS = [
 ]
 NEEDS: dict[str, Any] = {
     "citations": False,
+    "min_quality": None,
     "max_asserted_wrong": None,
     "max_p95_seconds": None,
     "max_usd_per_1k": None,

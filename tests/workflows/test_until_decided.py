@@ -134,6 +134,15 @@ async def test_who_measurably_misses_a_requirement_is_dropped_and_drops_nobody(t
     assert evaluate_run(run).verdict.choice == "cited"
 
 
+async def test_who_is_measurably_below_the_least_quality_is_dropped(tmp_path: Path) -> None:
+    approaches = [Knows("good", 0.95), Knows("also good", 0.95), Knows("poor", 0.4)]
+    run = read_run(await compared(tmp_path, *approaches, race=Race("correct", Requirements(min_quality=0.8))))
+    assert run.stopping is not None
+    (dropped,) = run.stopping.dropped
+    assert (dropped.approach, dropped.behind) == ("poor", None)
+    assert "min_quality = 0.8" in dropped.because
+
+
 async def test_an_approach_that_fails_stops_early_too(tmp_path: Path) -> None:
     class Fails(Knows):
         async def answer(self, question: Question) -> Answer:

@@ -49,6 +49,12 @@ def test_a_latency_ceiling_can_be_set_and_lifted(paid: Run) -> None:
     assert not evaluate_run(assume(strict, {"max_p95_seconds": "none"})).verdict.ruled_out
 
 
+def test_a_gate_on_quality_can_be_set_and_lifted(paid: Run) -> None:
+    strict = assume(paid, {"min_quality": "0.99"})
+    assert evaluate_run(strict).verdict.choice is None
+    assert evaluate_run(assume(strict, {"min_quality": "none"})).verdict.choice == "rag"
+
+
 def test_training_is_spread_over_the_volume(paid: Run) -> None:
     run = assume(paid, {})
     run.about["training_usd"] = {"rag": 1_200.0}
@@ -73,6 +79,7 @@ def test_training_is_spread_over_the_volume(paid: Run) -> None:
         (["max_usd_per_month=nan"], "number of 0 or more"),
         (["citations=perhaps"], "true or false"),
         (["documents_change=hourly"], "must be one of daily, weekly"),
+        (["hosting=rented"], "must be one of per_use, reserved"),
         (["usd_per_1k.nobody=3"], "no such approach"),
         (["prices.m.input_per_million=3"], "no such price"),
         (["machine_usd_per_hour=3,2,1"], "three that rise"),
@@ -91,7 +98,13 @@ def test_the_only_assumption_of_costs_can_be_replaced(paid: Run) -> None:
 
 
 def test_every_key_is_a_requirement_of_the_verdict(paid: Run) -> None:
-    values = {"citations": "true", "max_asserted_wrong": "0.5", "prefer_simpler": "false", "documents_change": "daily"}
+    values = {
+        "citations": "true",
+        "max_asserted_wrong": "0.5",
+        "prefer_simpler": "false",
+        "documents_change": "daily",
+        "hosting": "reserved",
+    }
     for key in KEYS:
         evaluate_run(assume(paid, {key: values.get(key, "3")}))
 

@@ -62,6 +62,7 @@ class Advice(Displayed):
         """Return what `--json` prints."""
         recommendation = self.recommendation
         return {
+            "headline": self.headline,
             "situation": self.situation.known(),
             "seen": list(self.seen),
             "recommendation": {

@@ -84,14 +84,10 @@ def _measured(folder: Path) -> Measured | None:
     """Return what the latest comparison of the project in this folder found."""
     if not (folder / PROJECT_FILE).is_file() or not Workspace(folder).runs.is_dir():
         return None
-    from groundtune.project import Project
+    from groundtune.workflows.stored_report import latest_report
 
-    with Project.open(folder) as project:
-        try:
-            report = project.report()
-        except MissingError:
-            return None
-    return report.measured
+    report = latest_report(Workspace(folder))
+    return report.measured if report else None
 
 
 def _stated(file: Path | None, given: list[str] | None) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """Ask the questions of `groundtune advise` in a terminal: arrow keys, back, pass over, and resume."""
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import questionary
 
 from groundtune.advice.advice import Advice
+from groundtune.advice.questions import questions
 from groundtune.cli import output
 from groundtune.project.kept_advice import keep_answers, kept_answers
 
@@ -23,26 +22,26 @@ def ask_questions(
     """Ask what the folder does not show, and return the answers. They are kept, also when Ctrl-C ends it."""
     for line in seen:
         output.print_note(f"seen: {line}")
-    questions = [each for each in _questions() if each["name"] not in around]
+    open_ = [each for each in questions() if each["name"] not in around]
     answers = kept_answers(folder)
     if answers and not questionary.confirm(f"Go on with the {len(answers)} answers of last time?").unsafe_ask():
         answers = {}
-    at = next((n for n, each in enumerate(questions) if each["name"] not in answers), 0)
-    while at < len(questions):
-        choice = _ask(questions[at], at, len(questions), answers.get(questions[at]["name"]))
+    at = next((n for n, each in enumerate(open_) if each["name"] not in answers), 0)
+    while at < len(open_):
+        choice = _ask(open_[at], at, len(open_), answers.get(open_[at]["name"]))
         if choice == BACK:
             at -= 1
             continue
         if choice == DONE:
             break
-        name = questions[at]["name"]
+        name = open_[at]["name"]
         if choice == PASS:
             answers.pop(name, None)
         else:
-            answers[name] = next(each["value"] for each in questions[at]["choices"] if each["label"] == choice)
+            answers[name] = next(each["value"] for each in open_[at]["choices"] if each["label"] == choice)
         keep_answers(folder, answers)
         at += 1
-        if len(answers) >= FIRST_ADVICE and at < len(questions):
+        if len(answers) >= FIRST_ADVICE and at < len(open_):
             _show_so_far(advice(answers))
     return answers
 
@@ -59,8 +58,3 @@ def _ask(question: Mapping[str, Any], at: int, total: int, present: Any) -> str:
 def _show_so_far(advice: Advice) -> None:
     hangs = ", ".join(advice.recommendation.hangs_on) or "nothing else"
     output.print_note(f"so far: {advice.headline}; hangs on {hangs}", style="bold")
-
-
-def _questions() -> list[dict[str, Any]]:
-    text = (files("groundtune.advice") / "questions.toml").read_text(encoding="utf-8")
-    return list(tomllib.loads(text)["questions"])

@@ -1,6 +1,5 @@
 """Implement `groundtune costs`: what each approach costs, and where the lines cross."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +37,7 @@ def run(
 
 
 def _cost_report(name: str | None, folder: Path) -> "CostReport":
-    from groundtune.workflows.costing import CostTerms, assumed_costs, measured_costs
+    from groundtune.workflows.costing import CostTerms, assumed_costs
 
     try:
         find_project(folder)
@@ -56,7 +55,4 @@ def _cost_report(name: str | None, folder: Path) -> "CostReport":
                 raise
             report = None
         terms = CostTerms.of_project(project.config, len(project.session.examples()))
-        if report is None:
-            return assumed_costs(terms)
-        costs = measured_costs(report.approaches, report.figures, report.verdict, report.run.about, terms)
-        return replace(costs, run=report.run.name)
+        return assumed_costs(terms) if report is None else report.costs_on(terms)

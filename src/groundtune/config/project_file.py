@@ -28,6 +28,7 @@ from groundtune.config.values import (
     AsTuple,
     ChangeFrequency,
     Fraction,
+    Hosting,
     Language,
     Name,
     Pattern,
@@ -344,6 +345,8 @@ class RequirementsConfig(Section):
     """Requirements that a recommended approach must meet; None: no requirement."""
 
     citations: bool = False
+    min_quality: Annotated[float, Field(gt=0)] | None = None
+    """Least mean of the score that decides, such as 0.8 of `correct`."""
     max_asserted_wrong: Fraction | None = None
     """Share of the questions that get a wrong answer without a word of doubt."""
     max_p95_seconds: Seconds | None = None
@@ -362,6 +365,8 @@ class CostsConfig(Section):
     documents_change: ChangeFrequency | None = None
     months: Annotated[int, Field(ge=1, le=120)] = 12
     """Months over which one-off costs are spread."""
+    hosting: Hosting | None = None
+    """How tuned models that are hosted elsewhere are paid for; None: reserved if its price is assumed, else per use."""
     assumptions: dict[str, Annotated[tuple[float, float, float], BeforeValidator(parse_range)]] = Field(
         default_factory=dict
     )

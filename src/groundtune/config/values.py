@@ -19,6 +19,7 @@ Language = Literal[
 BUILT_IN_PROMPTS = ("full", "short", "example")
 """Names of the wordings that approaches/wordings.py defines."""
 ChangeFrequency = Literal["daily", "weekly", "monthly", "quarterly", "yearly", "never"]
+Hosting = Literal["per_use", "reserved"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SECRET = re.compile(r"(sk|pk|rk|gsk|hf|ghp|xai|api|key|nvapi|r8|AKIA|AIza)[-_]?(?=\w*\d)[\w-]{16,}\Z|eyJ")

@@ -32,6 +32,8 @@ CHANGES_PER_YEAR: Mapping[str, float] = {
     "yearly": 1,
     "never": 0,
 }
+HOSTING = ("per_use", "reserved")
+"""How a tuned model that is hosted elsewhere is paid for: by the request, or an endpoint of its own by the month."""
 MOST_RETRAININGS = 12
 """Trainings a year that a changing knowledge leads to at most; nobody trains daily."""
 ROUNDING = 1e-9
@@ -91,6 +93,11 @@ class CostedApproach:
     def is_trained(self) -> bool:
         return not self.families.isdisjoint(("fine-tune", "both"))
 
+    @property
+    def is_hosted(self) -> bool:
+        """Whether a tuned model in it is hosted elsewhere."""
+        return self.is_trained and (self.use is None or self.use.hosted)
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -131,6 +138,11 @@ class ApproachDraws:
     """Of a request, what people cost."""
     correct: Draws | None
     """Share of correct answers; None: not measured."""
+    setup_hours: Draws
+    """Hours of this machine that are in the set-up, at their price."""
+    monthly_hours: Draws
+    model_hours: Draws
+    """Hours of this machine for a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +176,24 @@ def _table() -> Mapping[str, Mapping[str, Any]]:
 
 
 class CostModel:
-    """Draws of all assumptions, and what approaches cost in them. months: over which set-up is spread."""
+    """Draws of all assumptions, and what approaches cost in them.
+
+    months: over which set-up is spread. reserved: whether tuned models have endpoints of their own, paid by the month.
+    """
 
     def __init__(
-        self, assumptions: Mapping[str, Assumption], *, months: int = 12, changes: str | None = None, seed: int = 0
+        self,
+        assumptions: Mapping[str, Assumption],
+        *,
+        months: int = 12,
+        changes: str | None = None,
+        reserved: bool = False,
+        seed: int = 0,
     ) -> None:
         random = np.random.default_rng(seed)
         self._draws = {name: _draw(random, assumption) for name, assumption in sorted(assumptions.items())}
         self._shared = random.random(DRAWS)
-        self.months, self._changes = months, changes
+        self.months, self._changes, self._reserved = months, changes, reserved
 
     def cost(self, approach: CostedApproach) -> ApproachCost:
         """Return what an approach costs."""
@@ -201,7 +222,23 @@ class CostModel:
         model = self._model(approach)
         if setup is None or monthly is None or model is None:
             return None
-        return ApproachDraws(setup, monthly, model, self._people(approach), self._correct(approach))
+        hours = self._training_hours(approach)
+        here = approach.use.seconds if approach.use and approach.use.runs_here else None
+        return ApproachDraws(
+            setup=setup,
+            monthly=monthly,
+            model=model,
+            other=self._people(approach),
+            correct=self._correct(approach),
+            setup_hours=hours * self._draws["training_runs"],
+            monthly_hours=hours * self._retrainings(approach) / 12,
+            model_hours=np.full(DRAWS, (here or 0.0) / 3600),
+        )
+
+    @property
+    def machine(self) -> Draws:
+        """The simulated price of an hour of this machine."""
+        return self._draws["machine_usd_per_hour"]
 
     @property
     def volume(self) -> Draws:
@@ -234,13 +271,20 @@ class CostModel:
     def _model(self, approach: CostedApproach) -> Draws | None:
         """Return what the model or the machine costs for one request; None when it is unknown."""
         draws, use = self._draws, approach.use
+        if self._has_own_endpoint(approach):
+            return np.zeros(DRAWS)
         if use is None:
             tokens = draws["prompt_tokens"] + (draws["passage_tokens"] if approach.retrieves else 0)
             model = tokens * draws["input_usd_per_million"] / MILLION
-            return model + draws["output_tokens"] * draws["output_usd_per_million"] / MILLION
+            model = model + draws["output_tokens"] * draws["output_usd_per_million"] / MILLION
+            return model * draws["tuned_price_factor"] if approach.is_trained else model
         if use.runs_here:
             return None if use.seconds is None else use.seconds * draws["machine_usd_per_hour"] / 3600
         return None if use.usd is None else np.full(DRAWS, use.usd)
+
+    def _has_own_endpoint(self, approach: CostedApproach) -> bool:
+        """Whether nothing but a reserved endpoint answers, so that a request costs nothing beyond its month."""
+        return self._reserved and approach.is_hosted and approach.families <= {"fine-tune", "both"}
 
     def _people(self, approach: CostedApproach) -> Draws:
         """Return what reading an answer costs, and a wrong one."""
@@ -285,8 +329,9 @@ class CostModel:
         if approach.retrieves:
             parts["storage, monthly"] = draws["storage_usd_per_month"]
         if approach.is_trained:
-            if approach.use is None or approach.use.hosted:
-                parts["hosting, monthly"] = draws["tuned_hosting_usd_per_month"]
+            if approach.is_hosted:
+                reserved = draws["tuned_hosting_usd_per_month"]
+                parts["hosting, monthly"] = reserved if self._reserved else np.zeros(DRAWS)
             training = self._training(approach)
             parts["retraining, monthly"] = None if training is None else training * self._retrainings(approach) / 12
         return parts
@@ -303,7 +348,11 @@ class CostModel:
             return self._draws["training_usd"]
         if use.training_usd is None:
             return None
-        return use.training_usd + use.training_seconds * self._draws["machine_usd_per_hour"] / 3600
+        return use.training_usd + self._training_hours(approach) * self._draws["machine_usd_per_hour"]
+
+    def _training_hours(self, approach: CostedApproach) -> float:
+        """Return the hours of this machine that one training takes, where they were measured."""
+        return approach.use.training_seconds / 3600 if approach.is_trained and approach.use else 0.0
 
     def _retrainings(self, approach: CostedApproach) -> Draws:
         """Trainings a year. A closed-book model is out of date when its facts change, one over passages is not."""
@@ -324,7 +373,7 @@ class CostModel:
         if use is None:
             return ()
         names = []
-        if use.usd is None and not use.runs_here:
+        if use.usd is None and not use.runs_here and not self._has_own_endpoint(approach):
             names.append("price of a request")
         if use.runs_here and use.seconds is None:
             names.append("seconds of a request")

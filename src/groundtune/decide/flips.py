@@ -62,7 +62,9 @@ class Move:
     most: float = math.inf
     whole: bool = False
     open_ended: bool = True
-    """Whether no value means as many as one likes."""
+    """Whether no value means that any is enough."""
+    loosens: Side = "or more"
+    """The side on which more is allowed."""
 
 
 def find_flips(case: Case) -> list[Flip]:
@@ -72,10 +74,10 @@ def find_flips(case: Case) -> list[Flip]:
     numbers.sort(key=_distance)
     required = set(_unmet(before))
     limits = [flip for flip in numbers if flip.key in required]
-    limits.sort(key=lambda flip: flip.side == "or less")
+    limits.sort(key=lambda flip: not _loosens(flip))
     rest = [flip for flip in numbers if flip.key not in required]
     return [
-        *_dropped(case, before, {flip.key for flip in limits if flip.side == "or more"}),
+        *_dropped(case, before, {flip.key for flip in limits if _loosens(flip)}),
         *limits,
         *_errors_as_wrong(case, before),
         *_other_rules(case, before),
@@ -111,6 +113,7 @@ def moves(case: Case) -> Iterator[Move]:
     wrong = [each.metrics[ASSERTED_WRONG].mean for each in priced if ASSERTED_WRONG in each.metrics]
     words = "With max_asserted_wrong at {value} {side}"
     yield _limit(case, "max_asserted_wrong", wrong, lambda value, digits: f"{100 * value:.{digits}g}%", words, most=1.0)
+    yield _quality(case)
     prices = [each.usd_per_1k for each in priced]
     if needed.max_usd_per_1k is not None:
         yield _limit(case, "max_usd_per_1k", prices, _dollars, "With a budget of {value} {side} per 1,000 questions")
@@ -149,6 +152,19 @@ def _limit(
     places = [figure for figure in figures if figure is not None]
     return Move(key, getattr(case.rules.requirements, key), places, lambda value: case.requiring(**{key: value}), words,
                 write, most=most)  # fmt: skip
+
+
+def _quality(case: Case) -> Move:
+    """Move the least mean score: it matters where it is that of an approach."""
+    means = [each.mean for each in case.priced if each.mean is not None]
+    share = case.rules.scale.is_share
+
+    def write(value: float, digits: int) -> str:
+        return f"{100 * value:.{digits}g}%" if share else f"{value:,.{digits}g}"
+
+    return Move("min_quality", case.rules.requirements.min_quality, means,
+                lambda value: case.requiring(min_quality=value), "With min_quality at {value} {side}",
+                write, most=1.0 if share else math.inf, loosens="or less")  # fmt: skip
 
 
 def _volume(case: Case) -> Move:
@@ -257,7 +273,7 @@ def _number_flips(move: Move, before: Outcome) -> Iterator[Flip]:
     below: list[float]
     above: list[float]
     if now is None and move.open_ended:
-        below, above = points, []
+        below, above = ([], points) if move.loosens == "or less" else (points, [])
     elif now is None:  # unknown: what holds from 0 on, and what holds up to any number
         below, above = _unknown_sides(move, points, state)
     else:
@@ -400,6 +416,11 @@ def _changes(case: Case, before: Outcome) -> Iterator[Flip]:
                 bound: Side = "or more" if side == "or more often" else "or less"
                 yield Flip("documents_change", now, changes, bound, _choice(after), sentence)
                 break
+
+
+def _loosens(flip: Flip) -> bool:
+    """Whether a flip of a limit allows more."""
+    return flip.side == ("or less" if flip.key == "min_quality" else "or more")
 
 
 def _choice(outcome: Outcome) -> str | None:

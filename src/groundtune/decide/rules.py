@@ -35,6 +35,8 @@ class Requirements:
     """Conditions an approach must meet to be considered at all; None = no requirement."""
 
     citations: bool = False
+    min_quality: float | None = None
+    """Least mean of the score that decides."""
     max_asserted_wrong: float | None = None
     """Share of the questions, 0 to 1."""
     max_p95_seconds: float | None = None
@@ -128,6 +130,8 @@ def unmet_requirements(
     if lost > MAX_ERRORS * rows:
         common = most_common_failure(summary.failures)
         yield "", f"{lost:,} of {format_count(rows, 'row')} failed{common}; at most {MAX_ERRORS:.0%} may fail"
+    if (least := required.min_quality) is not None and summary.mean < least:
+        yield "min_quality", f"its mean {primary} is {summary.mean:.3g}; min_quality = {least:g}"
     if required.citations and (summary.cited is None or summary.cited < MIN_CITED):
         yield "citations", f"{_cited(summary)}; citations = true requires 90%"
     if (limit := required.max_asserted_wrong) is not None:

@@ -156,6 +156,7 @@ def project_file(
                 else (
                     "# [requirements]",
                     "# citations = true",
+                    "# min_quality = 0.8              # least mean of the score that decides",
                     "# max_asserted_wrong = 0.05      # wrong answers without a word of doubt",
                     "# max_p95_seconds = 2.0",
                     '# residency = "local"            # or the hosts that text may be sent to: ["api.example.com"]',

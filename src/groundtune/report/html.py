@@ -18,9 +18,13 @@ SCRIPTS = (
 )  # fmt: skip
 """Concatenated in this order into one script."""
 REVIEW_STYLES, REVIEW_SCRIPTS = ("report.css", "review.css"), ("base.js", "review.js")
+HEAD = 1_000
+"""Bytes within which the policy of a page stands."""
 LARGE = ("examples", "cells", "passages", "draws")
 """Embedded separately, so that the verdict is on screen before these are parsed."""
 
+NAVIGATION = b"<!-- navigation -->"
+"""Where a server puts the links to its other pages."""
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _UNSAFE = re.compile("[<\u2028\u2029\ud800-\udfff]")
 
@@ -45,7 +49,8 @@ def render_page(page: Mapping[str, Any]) -> str:
          "live": {content of `groundtune live --json`} or null,
          "costs": {content of `groundtune costs --json`}, "moves": [{"key", "now": number or null, "stretches":
                    [{"low", "includes_low", "choice", "eligible"}]}], as report_page.py computes them,
-         "draws": {"months", "volume": draws, "approaches": {name: {"setup", "monthly", "model", "other", "correct"}}},
+         "draws": {"months", "volume": draws, "machine": draws, "approaches": {name: {"setup", "monthly", "model",
+                   "other", "correct", "setup_hours", "monthly_hours", "model_hours"}}},
                    where draws are a number, null, or float32 values in base64,
          "examples": [{"id", "input", "output", "tags", "evidence": [{"source", "quote"}]}],
          "cells": {example id: {approach: row of results.jsonl, plus "judge": {"score", "reason"} if judged}},
@@ -56,17 +61,33 @@ def render_page(page: Mapping[str, Any]) -> str:
     style, script = _assets(STYLES, SCRIPTS)
     small = {key: value for key, value in page.items() if key not in LARGE}
     values = {
-        "policy": _policy(style, script),
+        "policy": _policy_element(style, script),
         "title": html.escape(f"{page.get('title') or 'comparison'}: groundtune report"),
         "name": html.escape(str(page.get("title") or "comparison")),
         "sentence": html.escape(str(page.get("sentence") or "")),
         "style": style,
         "script": script,
-        "page": _json(small),
-        **{key: _json(page.get(key) or ([] if key == "examples" else {})) for key in LARGE},
+        "page": embedded_json(small),
+        **{key: embedded_json(page.get(key) or ([] if key == "examples" else {})) for key in LARGE},
     }
     # A single pass: text in an answer that looks like a placeholder is never replaced.
     return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset("report.html"))
+
+
+def is_current(head: bytes) -> bool:
+    """Whether a report.html that begins so has the style and the script of this version."""
+    return _policy_element(*_assets(STYLES, SCRIPTS)).encode() in head
+
+
+def served_page(page: bytes, navigation: str, *, passages: str) -> tuple[bytes, str]:
+    """Return a current report.html as part of a server, and the content security policy that belongs to it.
+
+    navigation: HTML. passages: beginning of the addresses under which the server shows passages.
+    """
+    style, script = _assets(STYLES, SCRIPTS)
+    placed = page.replace(_policy_element(style, script).encode(), b"", 1).replace(NAVIGATION, navigation.encode(), 1)
+    root = f'<html lang="en" data-passages="{html.escape(passages)}">'
+    return placed.replace(b'<html lang="en">', root.encode(), 1), _policy(style, script, forms="'self'")
 
 
 def render_review(page: Mapping[str, Any]) -> str:
@@ -77,12 +98,12 @@ def render_review(page: Mapping[str, Any]) -> str:
     """
     style, script = _assets(REVIEW_STYLES, REVIEW_SCRIPTS)
     values = {
-        "policy": _policy(style, script),
+        "policy": _policy_element(style, script),
         "title": html.escape(f"{page['file']}: groundtune review"),
         "name": html.escape(str(page["file"])),
         "style": style,
         "script": script,
-        "page": _json(page),
+        "page": embedded_json(page),
     }
     return _PLACEHOLDER.sub(lambda match: values[match[1]], _asset("review.html"))
 
@@ -98,11 +119,15 @@ def _asset(name: str) -> str:
     return files("groundtune.report").joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _policy(style: str, script: str) -> str:
+def _policy_element(style: str, script: str) -> str:
+    return f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">'
+
+
+def _policy(style: str, script: str, *, forms: str = "'none'") -> str:
     """Content security policy that allows only this style and script, so no document text can run as code."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"img-src data:; base-uri 'none'; form-action {forms}"
     )
 
 
@@ -110,7 +135,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def _json(value: Any) -> str:
+def embedded_json(value: Any) -> str:
     """JSON that is safe inside a script element: no `<`, no line separator, no lone surrogate."""
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -13,8 +13,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
 from groundtune.serve import (
+    advice,
     asking,
     chat_completions,
+    costs,
     document_page,
     documents,
     embeddings,
@@ -30,6 +32,7 @@ from groundtune.serve import (
     passages,
     responses,
     review,
+    runs,
     sign_in,
     start_page,
 )
@@ -49,7 +52,8 @@ from groundtune.workflows.listing_examples import ExampleList
 
 PARTS = (
     models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
-    sign_in, review, held_answers, documents, document_page, page_images, examples, health_page,
+    sign_in, review, held_answers, documents, document_page, page_images, examples, health_page, runs, advice,
+    costs,
 )  # fmt: skip
 """Modules with a router each."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")

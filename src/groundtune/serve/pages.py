@@ -8,21 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from groundtune.report.html import embedded_json
 from groundtune.serve.callers import COOKIE, Caller, caller_of
 from groundtune.serve.errors import RequestRefusedError, refused
 from groundtune.serve.roles import may_ask, may_operate, may_review
 from groundtune.serve.security_headers import PAGE_POLICY
 from groundtune.serve.serving import serving_of
 
+OF_REPORT = ("base.js", "marks.js", "cited.js", "sliders.js", "costs.js", "volume.js")
+"""Scripts of the report that pages use."""
 ASSETS: Mapping[str, tuple[str, str, str]] = {
     "report.css": ("groundtune.report", "page/report.css", "text/css"),
     "views.css": ("groundtune.report", "page/views.css", "text/css"),
-    "base.js": ("groundtune.report", "page/base.js", "text/javascript"),
-    "cited.js": ("groundtune.report", "page/cited.js", "text/javascript"),
+    **{name: ("groundtune.report", f"page/{name}", "text/javascript") for name in OF_REPORT},
     "serve.css": ("groundtune.serve", "page/serve.css", "text/css"),
     "post.js": ("groundtune.serve", "page/post.js", "text/javascript"),
     "ask.js": ("groundtune.serve", "page/ask.js", "text/javascript"),
@@ -33,6 +36,9 @@ ASSETS: Mapping[str, tuple[str, str, str]] = {
     "document.js": ("groundtune.serve", "page/document.js", "text/javascript"),
     "examples.js": ("groundtune.serve", "page/examples.js", "text/javascript"),
     "health.js": ("groundtune.serve", "page/health.js", "text/javascript"),
+    "runs.js": ("groundtune.serve", "page/runs.js", "text/javascript"),
+    "advice.js": ("groundtune.serve", "page/advice.js", "text/javascript"),
+    "costs_page.js": ("groundtune.serve", "page/costs_page.js", "text/javascript"),
 }
 """Maps the name of a file to its package, its path there, and its type."""
 STYLES = ("report.css", "views.css", "serve.css", "lists.css")
@@ -68,8 +74,16 @@ EXAMPLES = Page(
     "/examples", "Examples", "examples.html", ("base.js", "post.js", "lists.js", "examples.js"), "listing", may_operate
 )
 HEALTH = Page("/health", "Health", "health.html", ("base.js", "post.js", "health.js"), "health", may_operate)
-PAGES = (ASK, REVIEW, DOCUMENTS, EXAMPLES, HEALTH)
+ADVICE = Page("/advice", "Advice", "advice.html", ("base.js", "post.js", "advice.js"), "advising", may_operate)
+COSTS = Page(
+    "/costs", "Costs", "costs.html", ("base.js", "marks.js", "sliders.js", "costs.js", "volume.js", "costs_page.js"),
+    "costing verdict", may_operate,
+)  # fmt: skip
+RUNS = Page("/runs", "Runs", "runs.html", ("base.js", "post.js", "runs.js"), "runs", may_operate)
+PAGES = (ASK, REVIEW, DOCUMENTS, EXAMPLES, RUNS, ADVICE, COSTS, HEALTH)
 """In the order of the navigation."""
+NO_DATA: Mapping[str, Any] = {"page": {"task": "answer"}, "passages": {}}
+"""What the scripts of the report expect in every page."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -84,16 +98,28 @@ def asset(name: str) -> Response:
     return Response((files(package) / path).read_bytes(), media_type=f"{media_type}; charset=utf-8", headers=headers)
 
 
-async def show(request: Request, page: Page, *, title: str | None = None, **texts: str) -> Response:
+async def show(
+    request: Request, page: Page, *, title: str | None = None, data: Mapping[str, Any] | None = None, **texts: str
+) -> Response:
     """Return a page for whoever may see it, or the one that asks for a key.
 
-    title: None for the label of the page. texts: escaped into the places of their names in its template.
+    title: None for the label of the page. data: as of `framed`. texts: escaped into the places of their names in its
+    template.
     """
     caller = await entered(request, page)
     if isinstance(caller, Response):
         return caller
     content = filled(page.template, None, **texts)
-    return framed(request, caller, content, title=title or page.label, kind=page.kind, scripts=page.scripts, here=page)
+    return framed(
+        request,
+        caller,
+        content,
+        title=title or page.label,
+        kind=page.kind,
+        scripts=page.scripts,
+        here=page,
+        data=data,
+    )
 
 
 async def entered(request: Request, page: Page) -> Caller | Response:
@@ -121,22 +147,36 @@ def framed(
     scripts: Sequence[str] = (),
     here: Page | None = None,
     status: int = 200,
+    data: Mapping[str, Any] | None = None,
 ) -> HTMLResponse:
     """Return HTML in the frame of all pages, with the navigation to those that the caller may see.
 
-    content: HTML of the main part. kind: its class. here: the page that it is.
+    content: HTML of the main part. kind: its class. here: the page that it is. data: plain JSON values that its scripts
+    find with `embeddedData`, by name.
     """
-    seen = [page for page in PAGES if page.may_see(request, caller)]
     raw = {
         "styles": "\n".join(f'<link rel="stylesheet" href="/assets/{name}">' for name in STYLES),
         "scripts": "\n".join(f'<script src="/assets/{name}" defer></script>' for name in scripts),
-        "navigation": " ".join(_link(page, here) for page in seen),
-        "signed_in": "" if COOKIE in request.cookies else "hidden",
+        "navigation": navigation(request, caller, here),
+        "data": "\n".join(
+            f'<script type="application/json" id="{name}">{embedded_json(value)}</script>'
+            for name, value in {**NO_DATA, **(data or {})}.items()
+        ),
         "kind": kind,
         "content": content,
     }
     name = serving_of(request).live.project.config.name
     return _response(filled("frame.html", raw, title=title, name=name), status)
+
+
+def navigation(request: Request, caller: Caller, here: Page | None) -> str:
+    """Return the HTML of the links to the pages that a caller may see, and of the button to sign out."""
+    seen = [page for page in PAGES if page.may_see(request, caller)]
+    raw = {
+        "links": " ".join(_link(page, here) for page in seen),
+        "signed_in": "" if COOKIE in request.cookies else "hidden",
+    }
+    return filled("navigation.html", raw).strip()
 
 
 def sign_in_page(*, next_: str, problem: str = "", status: int = 401) -> HTMLResponse:

@@ -451,6 +451,7 @@ def _context(config: Config, registry: ApproachRegistry, named: Sequence[str], l
         "months": config.costs.months,
         "costs": {
             "documents_change": config.costs.documents_change,
+            "hosting": config.costs.hosting,
             "assumptions": dict(config.costs.assumptions),
             "labelled": labelled or None,
         },
@@ -481,6 +482,7 @@ def required(config: Config) -> dict[str, Any]:
     needed = config.requirements
     return {
         "citations": needed.citations,
+        "min_quality": needed.min_quality,
         "max_asserted_wrong": needed.max_asserted_wrong,
         "max_p95_seconds": needed.max_p95_seconds,
         "max_usd_per_1k": needed.max_usd_per_1k,

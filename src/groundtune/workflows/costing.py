@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 COMMAND = "groundtune costs"
 MONTHLY = ", monthly"
 """End of the names of parts that are paid every month."""
+RESERVED_PRICE = "tuned_hosting_usd_per_month"
+"""The assumption that says what a month of an endpoint costs."""
 UNMEASURED: Sequence[Family] = ("prompt", "rag", "fine-tune", "both")
 """What is costed before there is a comparison."""
 
@@ -44,6 +46,8 @@ class CostReport(Displayed):
     """What the recommended approach gives for its cost, against the best one; None without a comparison."""
     run: str | None
     """The comparison that use and quality come from; None: assumed."""
+    reserved: bool
+    """Whether tuned models that are hosted elsewhere have endpoints of their own, paid by the month."""
     model: CostModel = field(compare=False, repr=False)
     costed: tuple[CostedApproach, ...] = field(compare=False, repr=False)
     """What the model was asked about."""
@@ -58,6 +62,7 @@ class CostReport(Displayed):
         return {
             "run": self.run,
             "months": self.months,
+            "hosting": "reserved" if self.reserved else "per_use",
             "sentence": self.sentence,
             "approaches": [asdict(cost) for cost in self.approaches],
             "crossovers": [asdict(crossing) for crossing in self.crossovers],
@@ -99,6 +104,9 @@ class CostReport(Displayed):
         ]
         if self.run is None:
             blocks.append(Line("The price of a correct answer needs a comparison.", indent=1))
+        if any(each.is_hosted for each in self.costed):
+            by = "by the month, with endpoints of their own" if self.reserved else "by the request"
+            blocks.append(Line(f"Tuned models that are hosted elsewhere are paid {by} ([costs] hosting).", indent=1))
         blocks.append(
             Line("Medians lie above what the likely inputs give, as most ranges reach further up than down.", indent=1)
         )
@@ -154,11 +162,25 @@ class CostTerms:
     """Low, likely and high of those that are not the defaults."""
     labelled: int | None = None
     """Examples at hand; None: not known."""
+    hosting: str | None = None
+    """One of HOSTING; None: not said."""
+
+    @property
+    def reserved(self) -> bool:
+        """Whether tuned models have endpoints of their own: as it is said, or where their price is."""
+        return self.hosting == "reserved" or (self.hosting is None and RESERVED_PRICE in self.assumptions)
 
     @classmethod
     def of_project(cls, config: "Config", labelled: int) -> "CostTerms":
         costs = config.costs
-        return cls(costs.requests_per_month, costs.months, costs.documents_change, costs.assumptions, labelled or None)
+        return cls(
+            costs.requests_per_month,
+            costs.months,
+            costs.documents_change,
+            costs.assumptions,
+            labelled or None,
+            costs.hosting,
+        )
 
     @classmethod
     def of_run(cls, about: Mapping[str, Any]) -> "CostTerms":
@@ -200,13 +222,14 @@ def measured_costs(
 
 def _cost_report(approaches: Sequence[CostedApproach], terms: CostTerms) -> CostReport:
     assumptions = assumptions_of(terms)
-    model = CostModel(assumptions, months=terms.months, changes=terms.documents_change)
+    model = CostModel(assumptions, months=terms.months, changes=terms.documents_change, reserved=terms.reserved)
     return CostReport(
         approaches=tuple(map(model.cost, approaches)),
         crossovers=tuple(all_crossovers(model, approaches)),
         assumptions=tuple(assumptions.values()),
         sentence=None,
         run=None,
+        reserved=terms.reserved,
         model=model,
         costed=tuple(approaches),
     )

@@ -10,16 +10,25 @@ from groundtune.common.files import read_json_lines, write_atomic, write_json
 from groundtune.decide.costs import Draws
 from groundtune.decide.flips import moves, stretches
 from groundtune.decide.machine_prices import MachinePrices
+from groundtune.measure.results import RESULTS
 from groundtune.measure.runner import JUDGEMENTS, PASSAGES
 from groundtune.report import html as page
 from groundtune.types import Result
 from groundtune.workflows.costing import CostReport
-from groundtune.workflows.reporting import Report
+from groundtune.workflows.curve_file import CURVE
+from groundtune.workflows.reporting import Report, evaluate_run
+from groundtune.workflows.routing_file import ROUTING
+from groundtune.workflows.runs import EXAMPLES, RUN, read_run, run_folder
+from groundtune.workspace import Workspace
+
+PAGE = "report.html"
+SHOWN = (RUN, RESULTS, EXAMPLES, PASSAGES, JUDGEMENTS, CURVE, ROUTING)
+"""Files of a run that its page shows."""
 
 
 def write_report(report: Report, folder: Path) -> Report:
     """Write report.json and report.html to a folder; return the report with the path of its page."""
-    report = write_page(report, folder / "report.html")
+    report = write_page(report, folder / PAGE)
     write_json(folder / "report.json", report.summary())
     return report
 
@@ -66,6 +75,33 @@ def write_page(report: Report, file: Path) -> Report:
     return report
 
 
+def current_page(workspace: Workspace, run: str) -> Path:
+    """Return the page of a stored run, written again if what it shows has changed since, or groundtune has.
+
+    Raises MissingError when there is no such run, or it has no results yet.
+    """
+    folder = run_folder(workspace, run)
+    file = folder / PAGE
+    shown = [path.stat().st_mtime_ns for name in SHOWN if (path := folder / name).exists()]
+    if file.is_file() and file.stat().st_mtime_ns >= max(shown):
+        with file.open("rb") as opened:
+            if page.is_current(opened.read(page.HEAD)):
+                return file
+    write_page(evaluate_run(read_run(folder)), file)
+    return file
+
+
+def costs_content(costs: CostReport, report: Report | None) -> dict[str, Any]:
+    """Return what the costs of a page are drawn from, as `render_page` takes it. report: the comparison, if any."""
+    found = report.summary() if report else {"approaches": [{"name": each.name} for each in costs.approaches]}
+    return {
+        **found,
+        "costs": costs.summary(),
+        "moves": _moves(report) if report else [],
+        "draws": _draws(costs),
+    }
+
+
 def _moves(report: Report) -> list[dict[str, Any]]:
     """Return what the verdict is as one number moves: between which values it stays the same."""
     return [
@@ -85,6 +121,7 @@ def _draws(costs: CostReport) -> dict[str, Any]:
     return {
         "months": model.months,
         "volume": _encoded(model.volume),
+        "machine": _encoded(model.machine),
         "approaches": {
             each.name: None
             if (draws := model.draws(each)) is None

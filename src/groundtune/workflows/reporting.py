@@ -197,6 +197,11 @@ class Report(Displayed):
         """The prompt of each approach that has several, and what it was chosen by; empty when there was no choice."""
         return prompt_sentences(self.run.about.get("prompts", {}))
 
+    def costs_on(self, terms: CostTerms) -> CostReport:
+        """Return the costs on other terms than those of the comparison, such as those of the project now."""
+        costs = measured_costs(self.approaches, self.figures, self.verdict, self.run.about, terms)
+        return replace(costs, run=self.run.name)
+
     def unmet_by(self, conditions: Sequence[Condition]) -> list[str]:
         """Return the conditions that the choice misses or, without a choice, that any leader misses.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from groundtune.errors import MissingError
 from groundtune.records.audit_log import AuditLog
 from groundtune.workflows.reporting import Report, evaluate_run
 from groundtune.workflows.runs import read_run, run_folder
@@ -30,3 +31,12 @@ def stored_report(
 
     write_verdict(report, folder)
     return write_report(report, folder)
+
+
+def latest_report(workspace: Workspace) -> Report | None:
+    """Evaluate the latest run and write nothing; None without a run."""
+    try:
+        folder = run_folder(workspace)
+    except MissingError:
+        return None
+    return evaluate_run(read_run(folder))

@@ -133,26 +133,38 @@ def reasons_to_drop(rows: Sequence[Result], race: Race) -> dict[str, tuple[str, 
 
 def _has_gates(requirements: Requirements) -> bool:
     """Whether a few rows may meet a requirement by chance."""
-    required = requirements.max_asserted_wrong, requirements.max_p95_seconds, requirements.max_usd_per_1k
-    return requirements.citations or any(limit is not None for limit in (*required, requirements.max_usd_per_month))
+    limits = (
+        requirements.min_quality,
+        requirements.max_asserted_wrong,
+        requirements.max_p95_seconds,
+        requirements.max_usd_per_1k,
+        requirements.max_usd_per_month,
+    )
+    return requirements.citations or any(limit is not None for limit in limits)
 
 
 def _is_sure(requirement: str, rows: Sequence[Result], race: Race) -> bool:
     """Whether so many rows fail a requirement that it is no chance, at whatever moment one looks."""
-    failing, allowed = _failing(requirement, rows, race.requirements)
+    failing, allowed = _failing(requirement, rows, race)
     if not failing:
         return False
     labels = [race.clusters.get(example, f"example {example}") for example in failing]
     largest = max(Counter(race.clusters.values()).values(), default=1)
-    (share,) = anytime_means([Sample([float(fails) for fails in failing.values()], clusters=labels)], largest=largest)
+    (share,) = anytime_means([Sample(list(map(float, failing.values())), clusters=labels)], largest=largest)
     return share.low > allowed
 
 
-def _failing(requirement: str, rows: Sequence[Result], required: Requirements) -> tuple[dict[str, bool], float]:
+def _failing(requirement: str, rows: Sequence[Result], race: Race) -> tuple[Mapping[str, float], float]:
     """Return for each example whether its row fails a requirement, where that is known, and the share that may.
 
-    A price misses its limit if half the answers cost more: a few long answers make the mean larger than the median.
+    A price misses its limit if half the answers cost more: a few long answers make the mean larger than the median. Of
+    a score between 0 and 1, a row fails by what it lacks to 1.
     """
+    required = race.requirements
+    if requirement == "min_quality" and (least := required.min_quality) is not None:
+        scores = {row.example: row.scores[race.primary] for row in rows if race.primary in row.scores}
+        are_shares = all(0 <= score <= 1 for score in scores.values())
+        return {example: 1 - score for example, score in scores.items() if are_shares}, 1 - least
     answers = [row for row in rows if row.error is None]
     if requirement == "citations":
         cited = {row.example: is_cited(row.citations) for row in answers if row.status == "answered"}

@@ -1,5 +1,6 @@
 """Say whether a recorded verdict still holds: recompute it from its run, and compare what it rests on with now."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -96,9 +97,9 @@ async def verify(choosing: Choosing, run: str | None = None) -> Verification:
         raise MissingError(f"no verdict was recorded for {folder.name}", hint=REBUILD)
     record = check_version(read_json(path), path=path, supported=FORMAT, rebuild=REBUILD)
     evidence = record["evidence"]
-    report = evaluate_run(read_run(folder), primary=evidence["primary"])
+    report = await asyncio.to_thread(lambda: evaluate_run(read_run(folder), primary=evidence["primary"]))
     stale = []
-    if digest_file(report.run.file) != evidence["digests"]["matrix"]:
+    if await asyncio.to_thread(digest_file, report.run.file) != evidence["digests"]["matrix"]:
         stale.append(_stale("matrix", "the matrix of the run has changed"))
     then = dict(evidence["digests"])
     if then.get("documents") and choosing.resources.index is None:
@@ -147,7 +148,7 @@ def _changed_terms(config: Config, about: Mapping[str, Any], labelled: int) -> l
     before, after = CostTerms.of_run(about), CostTerms.of_project(config, labelled)
     terms = [
         name
-        for name in ("months", "documents_change", "assumptions")
+        for name in ("months", "documents_change", "hosting", "assumptions")
         if _plain(getattr(before, name)) != _plain(getattr(after, name))
     ]
     if terms and "costs" in about:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from groundtune.approaches.families import asked_by
-from groundtune.decide.costs import CHANGES_PER_YEAR, default_assumptions
+from groundtune.decide.costs import CHANGES_PER_YEAR, HOSTING, default_assumptions
 from groundtune.errors import UsageError
 from groundtune.workflows.figures import Figures, MeanUse
 from groundtune.workflows.run_prices import parts_of_run
@@ -33,7 +33,7 @@ def assume(run: Run, assumptions: Mapping[str, str]) -> Run:
         value = _read(run, key, text)
         if key in ("months", "prefer_simpler"):
             about[key] = value
-        elif key == "documents_change":
+        elif key in ("documents_change", "hosting"):
             costs[key] = value
         elif key in REQUIREMENTS:
             required[key] = value
@@ -194,6 +194,12 @@ def _frequency(text: str) -> str:
     return text
 
 
+def _hosting(text: str) -> str:
+    if text not in HOSTING:
+        raise ValueError(f"must be one of {', '.join(HOSTING)}")
+    return text
+
+
 def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return lambda text: None if text.lower() == "none" else read(text)
 
@@ -201,6 +207,7 @@ def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
 REQUIREMENTS: Mapping[str, Callable[[str], Any]] = {
     "requests_per_month": _or_none(_count),
     "citations": _truth,
+    "min_quality": _or_none(_number),
     "max_asserted_wrong": _or_none(_share),
     "max_p95_seconds": _or_none(_number),
     "max_usd_per_1k": _or_none(_number),
@@ -210,6 +217,7 @@ KEYS: Mapping[str, Callable[[str], Any]] = {
     **REQUIREMENTS,
     "months": _count,
     "documents_change": _or_none(_frequency),
+    "hosting": _or_none(_hosting),
     "prefer_simpler": _truth,
 }
 """What can be assumed of every run, and how its text is read."""

@@ -263,8 +263,15 @@ function passageCard(citation, evidence) {
       heading || isKnown(page) ? h("p", { class: "path" }, heading ? userText(heading.split(" > ").join(" › ")) : null,
         isKnown(page) ? `${heading ? ", " : ""}page ${page}` : null) : null,
       h("p", { class: "support" }, userText(supportSentence(citation)), isGold(citation, evidence) ? goldBadge() : null),
-      citation.url ? h("p", null, h("a", { href: citation.url }, "Open the document")) : null),
+      documentLink(citation)),
     passageText(citation));
+}
+
+/** A link to the passage in its document, where a server shows it. */
+function documentLink({ url, passage_id: id }) {
+  const base = document.documentElement.dataset.passages;
+  const address = url ?? (base && isKnown(id) ? `${base}${encodeURIComponent(id)}` : null);
+  return address ? h("p", null, h("a", { href: address }, "Open the document")) : null;
 }
 
 function goldBadge() {

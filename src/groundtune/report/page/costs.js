@@ -1,6 +1,8 @@
 // Costs of each approach from the simulated draws that the page carries, under the values of the sliders.
 
 const SHARES = [0.05, 0.5, 0.95];
+/** Whether a comparison measured use and quality; else all of it is assumed. */
+const IS_MEASURED = isKnown(PAGE.n);
 
 function costsSection() {
   const draws = PAGE.costs ? embeddedData("draws") : {};
@@ -8,12 +10,13 @@ function costsSection() {
   const simulated = new Map(Object.entries(draws.approaches).filter(([, each]) => each).map(([name, each]) =>
     [name, Object.fromEntries(Object.entries(each).map(([part, value]) => [part, decodeDraws(value)]))]));
   const volume = decodeDraws(draws.volume);
+  const machine = decodeDraws(draws.machine);
   const moved = {};
   const body = h("div", { class: "moved" });
   const plot = h("div", { class: "plot" });
   const told = h("div", { role: "status" });
   const draw = () => {
-    const state = { months: moved.months ?? draws.months, volume: moved.requests_per_month ?? volume, moved };
+    const state = { months: moved.months ?? draws.months, volume: moved.requests_per_month ?? volume, machine, moved };
     body.replaceChildren(costTable(simulated, state));
     plot.replaceChildren(...volumePlot(simulated, state, plot.clientWidth));
     told.replaceChildren(...movedVerdict(moved));
@@ -23,19 +26,18 @@ function costsSection() {
     else moved[key] = value;
     requestAnimationFrame(draw);
   };
-  const sliders = costSliders(draws, volume, simulated, set);
+  const sliders = costSliders(draws, { volume, machine }, simulated, set);
   const reset = h("button", { type: "button", class: "quiet", onclick: () => {
     for (const key of Object.keys(moved)) delete moved[key];
     for (const each of sliders) each.reset();
     draw();
-  } }, "Back to the values of the comparison");
+  } }, "Back to the values at first");
   watchWidth(plot, draw);
   return section("costs", "Costs, and what if",
     PAGE.costs.sentence ? userText(PAGE.costs.sentence, "p", { class: "told" }) : null,
     h("div", { class: "sliders" }, sliders.map((each) => each.node)), reset, told, body,
     h("h3", null, "Monthly cost over volume"), plot,
-    h("p", { class: "soft small" }, "Medians of 4,000 simulations, with 5% to 95% of them. Set-up is spread over the months. ",
-      "Assumptions have their ranges and origins in ", h("code", null, "groundtune costs"), "."),
+    h("p", { class: "soft small" }, "Medians of 4,000 simulations, with 5% to 95% of them. Set-up is spread over the months."),
     assumptionTable());
 }
 
@@ -52,7 +54,7 @@ function watchWidth(box, draw) {
   watch.observe(box);
 }
 
-function costSliders(draws, volume, simulated, set) {
+function costSliders(draws, { volume, machine }, simulated, set) {
   const now = quantile(volume, 0.5);
   const requests = logScale(Math.min(100, now), Math.max(1e7, now));
   const stated = quantile(volume, 0.05) === quantile(volume, 0.95) ? integer(now)
@@ -73,32 +75,65 @@ function costSliders(draws, volume, simulated, set) {
     write: (value) => (isKnown(value ?? required) ? seconds(value ?? required) : "none"),
     changed: set("max_p95_seconds") }));
   for (const { name } of APPROACHES) {
-    const price = simulated.get(name)?.model;
-    if (typeof price !== "number" || !(price > 0) || !LEADERS.includes(name)) continue;
+    const each = simulated.get(name);
+    const price = each ? quantile(each.model, 0.5) : 0;
+    if (!(price > 0) || quantile(each.model_hours, 1) > 0 || (IS_MEASURED && !LEADERS.includes(name))) continue;
     const scaled = logScale(100 * price, 10_000 * price);
     all.push(slider(`Price of 1,000 requests of ${name}:`, { id: `slide-price-${all.length}`,
-      position: scaled.position(1000 * price), read: scaled.at, write: (value) => usd(value ?? 1000 * price),
+      position: scaled.position(1000 * price), read: scaled.at,
+      write: (value) => (value === null ? spread(each.model, (usdEach) => usd(1000 * usdEach)) : usd(value)),
       changed: set(`usd_per_1k.${name}`) }));
+  }
+  if ([...simulated.values()].some(usesMachine)) {
+    const likely = quantile(machine, 0.5);
+    const rate = logScale(Math.min(0.01, likely || 0.01), Math.max(20, 10 * likely));
+    all.push(slider("Price of an hour of this machine:", { id: "slide-machine", position: rate.position(likely),
+      read: rate.at, write: (value) => (value === null ? spread(machine, usd) : usd(value)),
+      changed: set("machine_usd_per_hour") }));
+  }
+  const qualities = APPROACHES.map((each) => each.mean).filter(isKnown);
+  if (qualities.length && qualities.every((mean) => mean >= 0 && mean <= 1)) {
+    const least = PAGE.moves?.find((move) => move.key === "min_quality")?.now ?? null;
+    all.push(slider(`Least quality (${readable(PRIMARY)}):`, { id: "slide-quality", position: least ?? 0,
+      read: (at) => (at === 0 && least === null ? null : at),
+      write: (value) => (isKnown(value ?? least) ? `${(100 * (value ?? least)).toFixed(1)}%` : "none"),
+      changed: set("min_quality") }));
   }
   return all;
 }
 
+/** Whether any cost of an approach is that of hours of this machine. */
+function usesMachine({ setup_hours: setup, monthly_hours: monthly, model_hours: request }) {
+  return [setup, monthly, request].some((hours) => quantile(hours, 1) > 0);
+}
+
+/** The range of draws in words. */
+function spread(draws, show) {
+  const [low, high] = [0.05, 0.95].map((share) => show(quantile(draws, share)));
+  return low === high ? low : `${low} to ${high}`;
+}
+
 /** Costs of a request and of a month, one value for each draw. */
-function monthlyDraws(name, each, { months, volume, moved }) {
+function monthlyDraws(name, each, { months, volume, machine, moved }) {
   const priced = moved[`usd_per_1k.${name}`];
-  const model = priced === undefined ? each.model : priced / 1000;
+  const rate = moved.machine_usd_per_hour;
+  const atRate = (cost, hours) => (rate === undefined ? cost
+    : combine((usd, spent, before) => usd + spent * (rate - before), cost, hours, machine));
+  const model = priced === undefined ? atRate(each.model, each.model_hours) : priced / 1000;
   const request = combine((a, b) => a + b, model, each.other);
-  const fixed = combine((setup, monthly) => setup / months + monthly, each.setup, each.monthly);
+  const fixed = combine((setup, monthly) => setup / months + monthly,
+    atRate(each.setup, each.setup_hours), atRate(each.monthly, each.monthly_hours));
   return { request, fixed, month: combine((a, b, c) => a + b * c, fixed, request, volume) };
 }
 
 function costTable(simulated, state) {
   const right = (label) => ({ label, number: true });
-  const ceiling = state.moved.max_p95_seconds;
+  const { max_p95_seconds: ceiling, min_quality: least } = state.moved;
   const rows = APPROACHES.map((approach) => {
     const each = simulated.get(approach.name);
-    const slow = isKnown(ceiling) && !(approach.p95_seconds <= ceiling);
-    const label = [approachLabel(approach.name), slow ? h("small", null, "too slow") : null];
+    const misses = [isKnown(ceiling) && !(approach.p95_seconds <= ceiling) ? "too slow" : "",
+      isKnown(least) && !(approach.mean >= least) ? "not good enough" : ""].filter(Boolean);
+    const label = [approachLabel(approach.name), misses.length ? h("small", null, misses.join(", ")) : null];
     if (!each) return [label, "unknown", "unknown", "unknown"];
     const { request, month } = monthlyDraws(approach.name, each, state);
     const right = each.correct !== null && quantile(each.correct, 0.5) > 0

@@ -84,7 +84,7 @@ function renderFooter() {
     "95% intervals",
   ];
   document.getElementById("foot").replaceChildren(h("p", null, facts.filter(Boolean).join(" · ")),
-    h("p", null, "Created by groundtune. This file is self-contained and loads nothing."));
+    h("p", null, `Created by groundtune.${location.protocol === "file:" ? " This file is self-contained and loads nothing." : ""}`));
 }
 
 // -- keys -------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ function verdictAt(key, value) {
 /** The verdict under the values that were moved, as far as the page can tell, and the command that tells it. */
 function movedVerdict(moved) {
   const list = Object.entries(moved);
+  if (!IS_MEASURED) return [h("p", { class: "soft" }, "Move a slider to see the costs under another value.")];
   if (!list.length) return [h("p", { class: "soft" }, "Move a slider to see the costs and the verdict under another value.")];
   const command = `groundtune report ${list.map(([key, value]) => `--what-if ${key}=${value}`).join(" ")}`;
   const told = list.length === 1 ? oneMoved(...list[0])

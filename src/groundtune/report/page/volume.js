@@ -19,7 +19,7 @@ function volumePlot(simulated, state, width) {
   const y = powers(10 ** Math.floor(Math.log10(Math.min(...ends))), 10 ** Math.ceil(Math.log10(Math.max(...ends))),
     frame.height - frame.bottom, frame.top);
   const crossed = crossings(names, costs, low, high)
-    .filter((each) => each.inside || [each.above, each.below].every((name) => LEADERS.includes(name)));
+    .filter((each) => each.inside || !IS_MEASURED || [each.above, each.below].every((name) => LEADERS.includes(name)));
   const chart = svg("svg", { width, height: frame.height, viewBox: `0 0 ${width} ${frame.height}`, role: "img",
     "aria-label": "Monthly cost over requests a month; the list below names the crossings" },
   volumeGrid(x, y, frame),
@@ -47,17 +47,18 @@ function crossings(names, costs, low, high) {
     const all = typeof at === "number" ? Float64Array.of(at) : at;
     const positive = all.filter((value) => Number.isFinite(value) && value > 0);
     if (positive.length < all.length / 2) return;
-    const volume = quantile(positive, 0.5);
+    const [least, volume, most] = SHARES.map((share) => quantile(positive, share));
     const slope = quantile(combine((s1, s2) => s2 - s1, one.request, other.request), 0.5);
-    found.push({ volume, cost: monthAt(one, volume), inside: volume >= low && volume <= high,
+    found.push({ volume, least, most, share: positive.length / all.length, cost: monthAt(one, volume), inside: volume >= low && volume <= high,
       above: slope > 0 ? a : b, below: slope > 0 ? b : a });
   }));
   return found;
 }
 
-function crossingLine({ volume, above, below }) {
+function crossingLine({ volume, least, most, share, above, below }) {
+  const [from, to] = [least, most].map((value) => integer(roundDigits(value)));
   return h("li", null, `Above about ${integer(roundDigits(volume))} requests a month, `, userText(above),
-    " costs less than ", userText(below), ".");
+    " costs less than ", userText(below), from === to ? "." : ` (${from} to ${to}, in ${percent(share)} of the simulations).`);
 }
 
 function powers(low, high, start, end) {
