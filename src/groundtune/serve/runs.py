@@ -15,7 +15,7 @@ from groundtune.serve.roles import Operator
 from groundtune.serve.serving import By
 from groundtune.serve.wire_citations import passage_url
 from groundtune.workflows.listing_runs import list_runs
-from groundtune.workflows.report_page import current_page
+from groundtune.workflows.stored_report import current_page
 
 router = APIRouter(include_in_schema=False)
 

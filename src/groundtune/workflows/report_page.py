@@ -16,10 +16,9 @@ from groundtune.report import html as page
 from groundtune.types import Result
 from groundtune.workflows.costing import CostReport
 from groundtune.workflows.curve_file import CURVE
-from groundtune.workflows.reporting import Report, evaluate_run
+from groundtune.workflows.reporting import Report
 from groundtune.workflows.routing_file import ROUTING
-from groundtune.workflows.runs import EXAMPLES, RUN, read_run, run_folder
-from groundtune.workspace import Workspace
+from groundtune.workflows.runs import EXAMPLES, RUN
 
 PAGE = "report.html"
 SHOWN = (RUN, RESULTS, EXAMPLES, PASSAGES, JUDGEMENTS, CURVE, ROUTING)
@@ -75,20 +74,14 @@ def write_page(report: Report, file: Path) -> Report:
     return report
 
 
-def current_page(workspace: Workspace, run: str) -> Path:
-    """Return the page of a stored run, written again if what it shows has changed since, or groundtune has.
-
-    Raises MissingError when there is no such run, or it has no results yet.
-    """
-    folder = run_folder(workspace, run)
+def is_up_to_date(folder: Path) -> bool:
+    """Whether the page in the folder of a run shows it as it is now, with the script of this version."""
     file = folder / PAGE
     shown = [path.stat().st_mtime_ns for name in SHOWN if (path := folder / name).exists()]
-    if file.is_file() and file.stat().st_mtime_ns >= max(shown):
-        with file.open("rb") as opened:
-            if page.is_current(opened.read(page.HEAD)):
-                return file
-    write_page(evaluate_run(read_run(folder)), file)
-    return file
+    if not file.is_file() or file.stat().st_mtime_ns < max(shown):
+        return False
+    with file.open("rb") as opened:
+        return page.is_current(opened.read(page.HEAD))
 
 
 def costs_content(costs: CostReport, report: Report | None) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from groundtune.errors import MissingError
 from groundtune.records.audit_log import AuditLog
+from groundtune.workflows.live_report import LiveReport
 from groundtune.workflows.reporting import Report, evaluate_run
 from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workflows.what_if import assume
@@ -20,10 +22,7 @@ def stored_report(
     """
     folder = run_folder(workspace, run)
     report = evaluate_run(assume(read_run(folder), what_if), primary=primary)
-    if AuditLog(workspace).exists:
-        from groundtune.workflows.comparing_live import compare_live  # most reports of a run need none of it
-
-        report = replace(report, live=compare_live(workspace))
+    report = replace(report, live=_live(workspace))
     if what_if:
         return report
     from groundtune.workflows.report_page import write_report  # answers at once where no page is written
@@ -31,6 +30,29 @@ def stored_report(
 
     write_verdict(report, folder)
     return write_report(report, folder)
+
+
+def current_page(workspace: Workspace, run: str) -> Path:
+    """Return report.html of a run, written again if what it shows has changed since, or groundtune has.
+
+    Raises MissingError when there is no such run, or it has no results yet.
+    """
+    from groundtune.workflows.report_page import PAGE, is_up_to_date, write_page
+
+    folder, live = run_folder(workspace, run), _live(workspace)
+    has_figures = live is not None and bool(live.comparisons)  # they change with every answer
+    if has_figures or not is_up_to_date(folder):
+        write_page(replace(evaluate_run(read_run(folder)), live=live), folder / PAGE)
+    return folder / PAGE
+
+
+def _live(workspace: Workspace) -> LiveReport | None:
+    """Return the comparison on real questions; None where nothing was served."""
+    if not AuditLog(workspace).exists:
+        return None
+    from groundtune.workflows.comparing_live import compare_live  # most reports of a run need none of it
+
+    return compare_live(workspace)
 
 
 def latest_report(workspace: Workspace) -> Report | None:
