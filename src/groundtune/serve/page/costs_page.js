@@ -33,7 +33,7 @@ function crossingTable() {
   };
   return table("Where the lines cross", ["pair", "requests a month", "cheaper above"], COSTED.crossovers.map((crossing) => {
     const [volume, above] = words(crossing);
-    return [h("span", { class: "pair" }, userText(crossing.a), h("span", { class: "against" }, " and "), userText(crossing.b)),
+    return [h("span", { class: "pair" }, userText(crossing.a), h("span", { class: "soft" }, " and "), userText(crossing.b)),
       volume, userText(above)];
   }));
 }
