@@ -149,6 +149,17 @@ def test_only_drafts_of_the_files_can_be_decided(drafted: Running, file: Path) -
     assert (drafted.project.root / "examples.jsonl").read_bytes() == before
 
 
+def test_an_edit_that_nears_another_split_is_told(drafted: Running, file: Path) -> None:
+    shown = HTTP.post(f"{drafted.url}/api/examples/next", json={}).json()["draft"]
+    named = {"file": shown["file"], "id": shown["id"]}
+    reply = post(drafted, **named, version=shown["version"], state="edited", input="who  pays?", output="We do").json()
+    assert (reply["state"], reply["near"]) == ("edited", {"id": "csv", "split": "test"})
+    undone = post(
+        drafted, **named, version=reply["version"], state="undecided", input=shown["input"], output=shown["output"]
+    )
+    assert undone.json()["version"] == shown["version"]
+
+
 def test_a_file_that_cannot_be_read_is_told_and_the_others_are_listed(drafted: Running, file: Path) -> None:
     file.write_text('{"id": "d1", "input": 3}\n{"id"\n')
     reply = HTTP.get(f"{drafted.url}/api/examples").json()

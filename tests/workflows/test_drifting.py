@@ -13,6 +13,7 @@ from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.records.audit_log import AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.workflows.canary import read_canary
+from groundtune.workflows.kept_drift import read_kept_drift
 from tests.conftest import MakeProject
 
 REFUNDS = "When is the refund for order {} paid to my bank account?"
@@ -68,6 +69,10 @@ def test_other_questions_are_listed_to_label(project: Project) -> None:
     report = project.drift(label=8)
     assert [action.kind for action in report.actions] == ["label"]
     assert report.actions[0].text == "label these 8: people ask other questions than before"
+    kept = read_kept_drift(project.workspace)
+    assert kept is not None
+    assert (kept.summary, kept.changed, kept.recent) == (report.summary, ("questions",), 20)
+    assert "laptop" not in (project.workspace.folder / "drift.json").read_text(), "no question has to be erased there"
     assert {row.id for row in report.to_label} <= set(other)
     assert len(report.to_label) == 8
     questions = next(signal for signal in report.signals if signal.measurable)

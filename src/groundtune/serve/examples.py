@@ -17,8 +17,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from groundtune.common.text import storable
-from groundtune.dataset.new_examples import DRAFTED
-from groundtune.dataset.reviewing import Decision, decide, is_unreviewed
+from groundtune.dataset.new_examples import DRAFTED, KnownInputs
+from groundtune.dataset.reviewing import Decision, decide, is_rejected, is_unreviewed
 from groundtune.project import Project
 from groundtune.serve.errors import refused, told_in_full
 from groundtune.serve.pages import EXAMPLES, show
@@ -119,12 +119,33 @@ async def decide_draft(body: DraftDecision, request: Request, serving: By, opera
         raise refused("an edited draft needs its question", param="input")
     with told_in_full():
         async with serving.live.lease() as project:
-            if body.file not in {file.name for file in await _files(request, project)}:
+            files = await _files(request, project)
+            if body.file not in {file.name for file in files}:
                 raise refused(f"there is no file of examples {body.file!r}", status=404)
             parts = project.workspace, project.root / body.file, body.id
             change = _change(body, operator.name)
             changed = await asyncio.to_thread(change_draft, *parts, version=body.version, change=change)
-    return {"id": changed.id, "state": state_of(changed), "split": changed.split, "version": draft_version(changed)}
+            near = None
+            if body.state == "edited":
+                near = await asyncio.to_thread(_near, files, body.file, changed, project.config.language)
+    return {
+        "id": changed.id,
+        "state": state_of(changed),
+        "split": changed.split,
+        "version": draft_version(changed),
+        "near": None if near is None else {"id": near.id, "split": near.split},
+    }
+
+
+def _near(files: Sequence[ListedFile], name: str, draft: Example, language: str) -> Example | None:
+    """Return an example of another split that asks nearly the same as a draft; None without one."""
+    others = (
+        example
+        for file in files
+        for example in file.examples
+        if example.split != draft.split and not is_rejected(example) and (file.name, example.id) != (name, draft.id)
+    )
+    return KnownInputs(others, language=language).near(draft.input, draft.history)
 
 
 def _change(body: DraftDecision, by: str) -> Callable[[Example], Example]:

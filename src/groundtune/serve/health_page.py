@@ -184,10 +184,12 @@ def _drift(workspace: Workspace) -> dict[str, Any] | None:
 
 
 def _canary(workspace: Workspace, config: Config) -> dict[str, Any] | None:
-    """Return how the frozen answers compared when they were last asked again; None where there are none."""
-    kept = read_canary(workspace) if config.drift.canary else None
-    if kept is None:
+    """Return how the frozen answers compared when they were last asked again; None where none are to be frozen."""
+    if not config.drift.canary:
         return None
+    kept = read_canary(workspace)
+    if kept is None:
+        return {"frozen": None, "answers": 0, "last": None}
     last = kept.last
     fields = None if last is None else {**asdict(last), "passed": last.passed, "changed": len(last.changed)}
     return {"frozen": kept.frozen, "answers": len(kept.answers), "last": fields}

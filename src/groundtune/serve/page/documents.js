@@ -67,9 +67,9 @@ function fileRow(row) {
   const status = row.notes.length ? `${row.status} with notes` : row.status;
   return [
     { node: [documentLink(row.source), told.map((text) => userText(text, "small"))], class: "file" },
-    h("span", { class: `status ${row.status}` }, status),
+    { node: h("span", { class: `status ${row.status}` }, status), class: "short" },
     row.status === "indexed" ? integer(row.passages) : "–",
-    userText(row.groups.includes("*") ? "everyone" : row.groups.join(", ") || "–"),
+    { node: userText(row.groups.includes("*") ? "everyone" : row.groups.join(", ") || "–"), class: "short" },
   ];
 }
 

@@ -153,7 +153,14 @@ const decide = (state, changed = {}) => work(async () => {
   decided.push({ file, id, version: reply.version, input, output });
   said.textContent = reply.split === "test" && state !== "accepted" ? `${capital(state)}: the test split has changed.` : `${capital(state)}.`;
   await load();
+  if (reply.near) document.getElementById("problem").replaceChildren(nearView(id, reply));
 });
+
+/** Say that an edit has made a question of one split nearly that of another, so that one would give the other away. */
+function nearView(id, { split, near }) {
+  return h("p", { class: "notice", role: "alert" }, "The edited draft ", h("code", null, userText(id)), ` of the ${split} split now asks nearly the same as `,
+    h("code", null, userText(near.id)), ` of the ${near.split} split: undo, or reject it.`);
+}
 
 /** Show the draft as its file has it now, and say why nothing was decided. */
 async function lookAgain(error) {

@@ -100,8 +100,8 @@ function trafficView(traffic) {
       ["Given by another approach that stood in", share(day.stood_in, day.answers), share(week.stood_in, week.answers)],
       ["Broken off", integer(day.broken_off), integer(week.broken_off)],
       ["Helpful, not helpful", thumbs(day), thumbs(week)],
-      ["Half are there within", time(day.p50_seconds), time(week.p50_seconds)],
-      ["95% are there within", time(day.p95_seconds), time(week.p95_seconds)],
+      ["Half took at most", time(day.p50_seconds), time(week.p50_seconds)],
+      ["95% took at most", time(day.p95_seconds), time(week.p95_seconds)],
     ]),
     bars("Answers a day", days.map((each) => ({ label: each.day, parts: [each.answered, each.abstained, each.broken_off] })),
       ["answered", "not in the documents", "broken off"], integer))));
@@ -119,22 +119,25 @@ function time(value) {
   return isKnown(value) ? seconds(value) : "–";
 }
 
-/** A bar for each day, its parts one upon the other: [{label, parts}]. */
+/** A bar for each day, its parts one upon the other: [{label, parts}]. Of many days only some are named. */
 function bars(title, days, names, text) {
-  const [width, height, step] = [560, 132, 560 / days.length];
-  const most = Math.max(...days.map(({ parts }) => parts.reduce((sum, part) => sum + part, 0)));
+  const many = days.length > 8;
+  const width = many || innerWidth < 700 ? 330 : 560;
+  const [height, step] = [132, width / days.length];
+  const sums = days.map(({ parts }) => parts.reduce((sum, part) => sum + part, 0));
+  const most = Math.max(...sums);
   if (!most) return null;
+  const isNamed = (at) => !many || at === days.length - 1 || (sums[at] === most && at < days.length - 2);
   const scale = (height - 34) / most;
   const marks = days.flatMap(({ label, parts }, at) => {
-    const whole = parts.reduce((sum, part) => sum + part, 0);
     let top = height - 18;
     const stack = parts.map((part, kind) => {
       top -= part * scale;
       return part ? svg("rect", { class: `bar-${kind}`, x: at * step + step * 0.2, y: top, width: step * 0.6, height: Math.max(1, part * scale) }) : null;
     });
     const middle = { x: (at + 0.5) * step, "text-anchor": "middle" };
-    return [...stack, whole ? svg("text", { ...middle, y: top - 4, class: "label" }, text(whole)) : null,
-      svg("text", { ...middle, y: height - 3 }, days.length > 8 ? label.slice(8) : `${label.slice(8)}.${label.slice(5, 7)}.`)];
+    return [...stack, sums[at] && isNamed(at) ? svg("text", { ...middle, y: top - 4, class: "label" }, text(sums[at])) : null,
+      many && at % 2 === 0 ? null : svg("text", { ...middle, y: height - 3 }, label.slice(8))];
   });
   const told = days.map(({ label, parts }) => `${label}: ${parts.map((part, kind) => `${text(part)} ${names[kind]}`).join(", ")}`);
   const legend = names.length > 1 ? h("ul", { class: "legend" }, names.map((name, kind) =>
@@ -206,7 +209,8 @@ function driftView(drift) {
 function canaryView(canary) {
   return drawn(canary, (kept) => {
     if (!kept) return h("p", { class: "soft" }, "No canary set. ", h("code", null, "[drift] canary = 20"));
-    if (!kept.last) return h("p", { class: "soft" }, `Canary: ${countOf(kept.answers, "answer")} frozen on ${date(kept.frozen)}, not asked again yet.`);
+    if (!kept.frozen) return h("p", { class: "soft" }, "The canary set was not asked yet. ", h("code", null, "groundtune drift"));
+    if (!kept.last) return h("p", { class: "soft" }, `Canary: ${countOf(kept.answers, "answer")} frozen on ${date(kept.frozen)}, not asked again yet. `, h("code", null, "groundtune drift"));
     const { last } = kept;
     const scores = isKnown(last.now) ? `, score ${figure(last.before, 3)} then and ${figure(last.now, 3)} now` : "";
     return h("p", null, h("span", { class: "status" }, last.passed ? "✓ " : "✗ "),
