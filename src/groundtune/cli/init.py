@@ -12,11 +12,10 @@ import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Json
-from groundtune.common.files import write_atomic
 from groundtune.common.text import format_count
 from groundtune.config import PROJECT_FILE
 from groundtune.errors import MissingError, UsageError
-from groundtune.project.init import ModelChoice, Survey, choose_model, project_file, survey
+from groundtune.project.init import ModelChoice, Survey, choose_model, survey, write_project_file
 
 
 def run(
@@ -53,20 +52,7 @@ def run(
     contents = survey(root)
     model = None if no_network else _model(may_ask=not json, agreed=yes)
     title = name or root.name or "documents"
-    text = project_file(
-        name=title,
-        task=contents.task,
-        include=contents.include,
-        exclude=contents.exclude,
-        examples=contents.examples,
-        model=model,
-    )
-    try:
-        write_atomic(path, text)
-    except OSError as error:
-        raise MissingError(
-            f"cannot write {output.printable(path)}: {(error.strerror or str(error)).lower()}"
-        ) from error
+    write_project_file(root, contents, name=title, model=model)
     if json:
         output.print_json(
             {"path": path, "name": title, "documents": contents, "model": model, "next": "groundtune check"}

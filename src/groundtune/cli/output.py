@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 SPARSE_SECONDS = 10.0
-"""Interval between progress lines when stderr is not a terminal."""
+"""Interval between progress lines when stderr is not a terminal, unless the variable says otherwise."""
+INTERVAL = "GROUNDTUNE_PROGRESS_SECONDS"
 
 
 def stdout_console() -> Console:
@@ -236,10 +237,12 @@ class _Lines:
     def __init__(self, title: str, total: int | None) -> None:
         self._title = title
         self._total = total
+        self._interval = float(os.environ.get(INTERVAL, SPARSE_SECONDS))
         self._printed = time.monotonic()
 
     def update(self, done: int, *, total: int | None = None, now: str = "") -> None:
         self._total = total if total is not None else self._total
-        if time.monotonic() - self._printed >= SPARSE_SECONDS:
+        if time.monotonic() - self._printed >= self._interval:
             self._printed = time.monotonic()
-            print_note(f"{self._title}: {done:,}" + (f" of {self._total:,}" if self._total is not None else ""))
+            total_text = f" of {self._total:,}" if self._total is not None else ""
+            print_note(f"{self._title}: {done:,}{total_text}" + (f" ({printable(now)})" if now else ""))

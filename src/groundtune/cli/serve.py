@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from groundtune.cli import output
 from groundtune.cli.options import Groups, Json, ProjectFolder
+
+if TYPE_CHECKING:
+    from socket import socket
 
 
 def run(
@@ -62,8 +65,9 @@ def run(
     """Serve the project's approaches over HTTP, as OpenAI's API does (/v1/chat/completions, /v1/responses).
 
     Every approach is a model; the project's choice has the name of the project. On 127.0.0.1 it needs no key until one
-    is made with groundtune keys; elsewhere it does not start without one. SIGTERM and Ctrl-C let running answers end
-    first. Settings: [serve] in the project file.
+    is made with groundtune keys; elsewhere it does not start without one. In a folder without a project it shows a page
+    that sets one up, on 127.0.0.1 alone. SIGTERM and Ctrl-C let running answers end first. Settings: [serve] in the
+    project file.
     """
     from groundtune.errors import UsageError, need
     from groundtune.project import Project
@@ -85,9 +89,10 @@ def run(
 
     if log_format not in (None, "text", "json"):
         raise UsageError(f"--log-format {log_format!r} is neither text nor json")
-    project = Project.open(folder)
     options = {"host": host, "port": port, "workers": workers, "log_format": log_format}
     given = {name: value for name, value in options.items() if value is not None}
+    listening = _set_up(folder, given, json=json)
+    project = Project.open(folder)
     settings = project.config.serve.model_copy(update=given)
     project.config = project.config.model_copy(update={"serve": settings})
 
@@ -103,4 +108,34 @@ def run(
             )
         output.next_step(f"curl {address}/v1/models")
 
-    serve(project, mcp=mcp, on_ready=on_ready)
+    serve(project, mcp=mcp, on_ready=on_ready, listening=listening)
+
+
+def _set_up(folder: Path, given: dict[str, Any], *, json: bool) -> "socket | None":
+    """Have a page set up the folder if it has no project; return the socket, which goes on listening.
+
+    Raises MissingError without a project where other machines would reach the page, or keys were made.
+    """
+    from groundtune.config import find_project
+    from groundtune.config.serve_table import ServeConfig
+    from groundtune.errors import MissingError
+    from groundtune.serve.keys import KeyFile
+    from groundtune.serve.running import is_loopback, set_up
+    from groundtune.workspace import Workspace
+
+    settings = ServeConfig().model_copy(update=given)
+    try:
+        find_project(folder)
+        return None
+    except MissingError:
+        if not folder.is_dir() or not is_loopback(settings.host) or KeyFile(Workspace(folder)).all():
+            raise
+
+    def on_ready(address: str) -> None:
+        if json:
+            output.print_json({"name": None, "url": f"{address}/setup"})
+            sys.stdout.flush()
+            return
+        output.print_line(f"no project here yet: set it up at {address}/setup")
+
+    return set_up(folder.resolve(), settings, on_ready=on_ready)

@@ -4,7 +4,7 @@ Expects text that tomllib has accepted.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
     return None
 
 
-def set_keys(text: str, table: str, values: Mapping[str, str | float | None]) -> str:
+def set_keys(text: str, table: str, values: Mapping[str, str | float | Sequence[str] | None]) -> str:
     """Return the text with these keys of a table set, or removed where the value is None; all else is unchanged.
 
     A table that loses its last key goes too, unless it holds comments.

@@ -79,6 +79,20 @@ async def discover(
     return endpoints
 
 
+async def list_models(base_url: str, *, timeout_seconds: float = 5.0) -> list[str]:
+    """Return the names of the models that an endpoint lists, sorted. Sends no key.
+
+    Raises UsageError when it is no address, ProviderError when no OpenAI-compatible server answers there.
+    """
+    from groundtune.models.openai_client import open_async_client, provider_error
+
+    async with open_async_client(base_url, api_key="", timeout_seconds=timeout_seconds) as client:
+        try:
+            return sorted([model.id async for model in client.models.list()])
+        except Exception as error:
+            raise provider_error(error, place=base_url, api_key="", key_hint="it asks for a key") from error
+
+
 async def _list(base_url: str, *, key: str, timeout_seconds: float) -> list[tuple[str, str]] | None:
     """Return name and owner of each model; None when no OpenAI-compatible server answers."""
     from httpx2 import AsyncClient, HTTPError, InvalidURL

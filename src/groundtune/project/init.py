@@ -1,4 +1,4 @@
-"""Survey a folder and compose the text of a first groundtune.toml. Opens only JSONL files, and writes nothing."""
+"""Survey a folder, and write its first groundtune.toml. Opens only JSONL files, and overwrites nothing unasked."""
 
 import glob
 import json
@@ -13,8 +13,8 @@ from typing import Any
 
 from groundtune.advice.situation import Situation
 from groundtune.common.files import write_atomic
-from groundtune.config import PROJECT_FILE
-from groundtune.errors import UsageError
+from groundtune.config import PROJECT_FILE, load_config
+from groundtune.errors import MissingError, UsageError
 from groundtune.ingest.loaders import SOURCE_CODE, is_readable
 from groundtune.ingest.select_files import select_files
 from groundtune.types import Task
@@ -56,8 +56,12 @@ class ModelChoice:
     api_key_env: str | None = None
 
 
-def survey(root: Path) -> Survey:
-    """Survey the file names of a folder, and look for examples in JSONL files. Skips what cannot be read."""
+def survey(root: Path, within: str = "") -> Survey:
+    """Survey the file names of a folder, and look for examples in JSONL files. Skips what cannot be read.
+
+    within: path below the root; only what is in there counts as documents.
+    """
+    below = f"{within}/" if within else ""
     kinds: Counter[str] = Counter()
     others: Counter[str] = Counter()
     folders: dict[str, Counter[str]] = {}
@@ -69,12 +73,15 @@ def survey(root: Path) -> Survey:
             examples.append(source)
             rows += head
             continue
+        if not source.startswith(below):
+            continue
         (kinds if _is_document(suffix) else others)[suffix] += 1
-        folders.setdefault(source.split("/")[0] if "/" in source else "", Counter())[suffix] += 1
+        inner = source.removeprefix(below)
+        folders.setdefault(inner.split("/")[0] if "/" in inner else "", Counter())[suffix] += 1
     return Survey(
         kinds=dict(kinds.most_common()),
         others=dict(others.most_common()),
-        include=_include(folders),
+        include=tuple(literal(below) + pattern for pattern in _include(folders)),
         exclude=present_exclusions(root),
         examples=tuple(source for source in examples if _is_text(source)),
         task=recognise_task(rows),
@@ -178,12 +185,45 @@ def project_file(
     )
 
 
+def write_project_file(
+    root: Path,
+    contents: Survey,
+    *,
+    name: str,
+    task: Task | None = None,
+    model: ModelChoice | Mapping[str, Any] | None = None,
+    requirements: Mapping[str, Any] | None = None,
+    costs: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the project file for what a folder holds, over one that is there; return its path.
+
+    task: None: the one that its examples suggest. Raises ConfigError for a value that the project file cannot have,
+    MissingError when the folder cannot be written to.
+    """
+    path = root / PROJECT_FILE
+    text = project_file(
+        name=name,
+        task=task or contents.task,
+        include=contents.include,
+        exclude=contents.exclude,
+        examples=contents.examples,
+        model=model,
+        requirements=requirements,
+        costs=costs,
+    )
+    load_config(path, environ={}, text=text)
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        raise MissingError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+    return path
+
+
 def write_advised_project(root: Path, situation: Situation) -> Path:
     """Write a project file for what a folder holds and a situation asks for. Raises UsageError if there is one."""
     path = root / PROJECT_FILE
     if path.exists():
         raise UsageError(f"{path} already exists", hint="groundtune advise without --write")
-    contents = survey(root)
     requirements = {
         "citations": situation.citations or None,
         "max_p95_seconds": situation.latency_seconds,
@@ -193,17 +233,14 @@ def write_advised_project(root: Path, situation: Situation) -> Path:
         "requests_per_month": situation.requests_per_month or None,
         "documents_change": situation.knowledge_changes,
     }
-    text = project_file(
+    return write_project_file(
+        root,
+        survey(root),
         name=root.name or "documents",
-        task=situation.task or contents.task,
-        include=contents.include,
-        exclude=contents.exclude,
-        examples=contents.examples,
+        task=situation.task,
         requirements={key: value for key, value in requirements.items() if value is not None},
         costs={key: value for key, value in costs.items() if value is not None},
     )
-    write_atomic(path, text)
-    return path
 
 
 def _examples_table(examples: Sequence[str]) -> tuple[str, ...]:

@@ -33,12 +33,15 @@ from groundtune.serve import (
     responses,
     review,
     runs,
+    set_up,
     sign_in,
     start_page,
+    uploads,
 )
 from groundtune.serve.callers import Doors, allowed_hosts
 from groundtune.serve.errors import add_error_handlers
 from groundtune.serve.head_requests import HeadAsGet
+from groundtune.serve.jobs import Jobs
 from groundtune.serve.keys import KeyFile
 from groundtune.serve.metrics import CountedRequests, Metrics
 from groundtune.serve.reply_schemas import ERRORS
@@ -53,11 +56,9 @@ from groundtune.workflows.listing_examples import ExampleList
 PARTS = (
     models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
     sign_in, review, held_answers, documents, document_page, page_images, examples, health_page, runs, advice,
-    costs,
+    costs, set_up, uploads,
 )  # fmt: skip
 """Modules with a router each."""
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
-"""Host names under which this machine reaches itself."""
 BODY_BYTES = 4_000_000
 """Largest body of a request."""
 
@@ -72,6 +73,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     measured = Metrics()
     tracing = Tracing(project.config)
     serving = make_serving(project, measured, tracing)
+    jobs = Jobs(project.workspace)
     tokens = make_token_check(project) if serve.takes_tokens else None
     doors = Doors(KeyFile(project.workspace), serve, open_=open_, spending=serving.spending, tokens=tokens)
 
@@ -83,6 +85,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
             if serve.audit:
                 stack.enter_context(AuditLog(project.workspace).held_open())
             stack.push_async_callback(serving.close)
+            stack.push_async_callback(asyncio.to_thread, jobs.close)
             if mcp:
                 from groundtune.serve.mcp_transports import add_mcp
 
@@ -103,6 +106,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
     app.state.examples = ExampleList()
     app.state.looked = documents.Looked()
     app.state.drawing = asyncio.Semaphore()  # a page takes a core for a while
+    app.state.jobs = jobs
     for part in PARTS:
         app.include_router(part.router, responses=ERRORS)
     add_error_handlers(app)
@@ -115,7 +119,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["Retry-After", ID_HEADER],
         )
-    hosts = allowed_hosts(serve, LOOPBACK_NAMES)
+    hosts = allowed_hosts(serve)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountedRequests, metrics=measured)

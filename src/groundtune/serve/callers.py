@@ -6,7 +6,6 @@ What does not prove itself is refused, never ignored: a wrong key, or the header
 import asyncio
 import ipaddress
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -24,6 +23,8 @@ from groundtune.serve.tokens import TokenCheck, is_token
 COOKIE = "groundtune_key"
 """Cookie with the key of a browser, set by `sign_in.py`."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
+"""Host names under which this machine reaches itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +180,10 @@ def _no_key(secret: str | None) -> ErrorReply:
     return ErrorReply(401, message, "authentication_error", "invalid_api_key", headers=headers)
 
 
-def allowed_hosts(settings: ServeConfig, loopback: Sequence[str]) -> list[str]:
+def allowed_hosts(settings: ServeConfig) -> list[str]:
     """Return the host names under which the server answers."""
     public = urlsplit(settings.public_url).hostname if settings.public_url else None
-    return [*loopback, settings.host, *settings.hosts, *([public] if public else [])]
+    return [*LOOPBACK_NAMES, settings.host, *settings.hosts, *([public] if public else [])]
 
 
 async def caller_of(request: Request) -> Caller:

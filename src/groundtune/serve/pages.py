@@ -39,6 +39,8 @@ ASSETS: Mapping[str, tuple[str, str, str]] = {
     "runs.js": ("groundtune.serve", "page/runs.js", "text/javascript"),
     "advice.js": ("groundtune.serve", "page/advice.js", "text/javascript"),
     "costs_page.js": ("groundtune.serve", "page/costs_page.js", "text/javascript"),
+    "set_up.js": ("groundtune.serve", "page/set_up.js", "text/javascript"),
+    "new_project.js": ("groundtune.serve", "page/new_project.js", "text/javascript"),
 }
 """Maps the name of a file to its package, its path there, and its type."""
 STYLES = ("report.css", "views.css", "serve.css", "lists.css")
@@ -80,7 +82,8 @@ COSTS = Page(
     "costing verdict", may_operate,
 )  # fmt: skip
 RUNS = Page("/runs", "Runs", "runs.html", ("base.js", "post.js", "runs.js"), "runs", may_operate)
-PAGES = (ASK, REVIEW, DOCUMENTS, EXAMPLES, RUNS, ADVICE, COSTS, HEALTH)
+SET_UP = Page("/setup", "Set-up", "set_up.html", ("base.js", "post.js", "set_up.js"), "setting-up", may_operate)
+PAGES = (ASK, REVIEW, DOCUMENTS, EXAMPLES, RUNS, ADVICE, COSTS, HEALTH, SET_UP)
 """In the order of the navigation."""
 NO_DATA: Mapping[str, Any] = {"page": {"task": "answer"}, "passages": {}}
 """What the scripts of the report expect in every page."""

@@ -48,6 +48,14 @@ def _refused(message: str, code: str) -> RequestRefusedError:
     return RequestRefusedError(ErrorReply(403, message, "permission_error", code))
 
 
+async def only_own_pages(request: Request) -> None:
+    """Refuse a request that the page of another site sends, also of one that may ask: it could start work here."""
+    origin = request.headers.get("origin")
+    public = serving_of(request).live.project.config.serve.public_url
+    if origin is not None and origin != public and origin.partition("://")[2] != request.headers.get("host"):
+        raise _refused("this is for the pages of this server alone", "other_origin")
+
+
 Reviewer = Annotated[Caller, Depends(_reviewer)]
 """Parameter of an endpoint: a caller who may review. Others get 403."""
 Operator = Annotated[Caller, Depends(_operator)]

@@ -27,6 +27,7 @@ from groundtune.serve.app import create_app
 from groundtune.serve.keys import KeyFile
 from groundtune.serve.logs import log_as_json
 from groundtune.serve.metrics import FOLDER
+from groundtune.serve.new_project import create_set_up_app
 
 GRACE_SECONDS = 8
 """How long requests may go on after SIGTERM. With the seconds that the project takes to close, less than 20."""
@@ -53,23 +54,48 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(project: Project, *, mcp: bool = False, on_ready: Callable[[str], None]) -> None:
+def serve(
+    project: Project,
+    *,
+    mcp: bool = False,
+    on_ready: Callable[[str], None],
+    listening: socket.socket | None = None,
+) -> None:
     """Serve a project on the host and port of its settings until SIGINT or SIGTERM, and close it.
 
     mcp: whether `/mcp` speaks the Model Context Protocol. on_ready: called with the address once requests are accepted.
-    Raises UsageError when it cannot listen there.
+    listening: a socket that listens there already. Raises UsageError when it cannot listen there.
     """
     if project.config.serve.workers > 1:
-        _serve_with_workers(project, mcp=mcp, on_ready=on_ready)
+        _serve_with_workers(project, mcp=mcp, on_ready=on_ready, listening=listening)
         return
-    server, listening = make_server(project, mcp=mcp, on_ready=on_ready)
+    server, listening = make_server(project, mcp=mcp, on_ready=on_ready, listening=listening)
     server.run(sockets=[listening])
 
 
-def _serve_with_workers(project: Project, *, mcp: bool, on_ready: Callable[[str], None]) -> None:
+def set_up(root: Path, settings: ServeConfig, *, on_ready: Callable[[str], None]) -> socket.socket:
+    """Serve the page that makes a project of a folder, until it is one; return the socket, which goes on listening.
+
+    Requests that come before the next server accepts wait in it. Raises UsageError when it cannot listen there.
+    """
+    listening = _listen(settings.host, settings.port)
+    kept = listening.dup()  # the server closes its own
+
+    def finish() -> None:
+        server.should_exit = True
+
+    config = uvicorn.Config(create_set_up_app(root, settings, on_created=finish), **OPTIONS)
+    server = _Server(config, lambda: on_ready(_address(listening, settings.host)))
+    server.run(sockets=[listening])
+    return kept
+
+
+def _serve_with_workers(
+    project: Project, *, mcp: bool, on_ready: Callable[[str], None], listening: socket.socket | None
+) -> None:
     settings = project.config.serve
     _check_reachable(project)
-    listening = _listen(settings.host, settings.port)
+    listening = listening or _listen(settings.host, settings.port)
     project.close()
     app = partial(_worker_app, project.root, settings, mcp)
     config = uvicorn.Config(
@@ -110,12 +136,16 @@ class _Workers(Multiprocess):
 
 
 def make_server(
-    project: Project, *, mcp: bool = False, on_ready: Callable[[str], None]
+    project: Project,
+    *,
+    mcp: bool = False,
+    on_ready: Callable[[str], None],
+    listening: socket.socket | None = None,
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Return the server of a project and the socket to run it on. Arguments and errors are those of `serve`."""
     settings = project.config.serve
     _check_reachable(project)
-    listening = _listen(settings.host, settings.port)
+    listening = listening or _listen(settings.host, settings.port)
     if settings.log_format == "json":
         log_as_json()
     config = uvicorn.Config(create_app(project, open_=is_loopback(settings.host), mcp=mcp), **OPTIONS)

@@ -18,5 +18,6 @@ async function replied(asked) {
   if (reply.ok) return reply;
   if (reply.status === 401) location.reload();
   const told = await reply.json().catch(() => null);
-  throw new Error(told?.error?.message ?? `The server replied with status ${reply.status}.`);
+  const { message, code, param } = told?.error ?? {};
+  throw Object.assign(new Error(message ?? `The server replied with status ${reply.status}.`), { code, param });
 }
