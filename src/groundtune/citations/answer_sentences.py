@@ -1,6 +1,7 @@
 """Split a model's reply into sentences with the markers that belong to each. Judges no sentence."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -115,7 +116,7 @@ def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: 
     spans = [(a, b) for a, b in spans if not all(map(is_source_word, words(clean[a:b])))]
     if not spans:
         return []
-    places = [sum(1 for place in origin if place < marker.start) for marker in markers]
+    places = [bisect_left(origin, marker.start) for marker in markers]
     of_apart = iter(_owners([place for place, marker in zip(places, markers, strict=True) if marker in apart], spans))
     owners = [
         next(of_apart) if marker in apart else max((i for i, (a, _) in enumerate(spans) if a <= place), default=0)
@@ -126,8 +127,10 @@ def _line(text: str, start: int, end: int, markers: Sequence[Marker], language: 
         sentence_markers = tuple(marker for marker, owner in zip(markers, owners, strict=True) if owner == index)
         first, bare_end = origin[a], origin[b - 1] + 1
         named = [marker.phrase for marker in sentence_markers if marker.phrase]
-        own = (i for i in range(a, b) if not any(left <= origin[i] < right for left, right in named))
-        claim = without_head(" ".join("".join(clean[i] for i in own).split()))
+        own = clean[a:b]
+        if named:
+            own = "".join(clean[i] for i in range(a, b) if not any(left <= origin[i] < right for left, right in named))
+        claim = without_head(" ".join(own.split()))
         result.append(
             Sentence(
                 start=min([first, *(marker.start for marker in sentence_markers)]),

@@ -20,7 +20,8 @@ from groundtune.languages.language import BOUNDS, KEPT, STRICT, Language, load
 from groundtune.languages.quantities import Quantity, supports, units
 from groundtune.languages.reading import Element, Reading, read
 from groundtune.languages.senses import Sense
-from groundtune.languages.text import sentences
+from groundtune.languages.text import sentences, stem
+from groundtune.languages.tokens import Writing, tokenize
 from groundtune.types import Support
 
 COVERED = 0.7
@@ -53,15 +54,22 @@ def find_close(sentence: str, text: str, heading: str = "", *, language: str = "
         return None
     same = _same_words(claim, whole, language)
     words = [same.get(element.stem, element.stem) for element in claim.elements if _is_word(element)]
+    needed = COVERED if len(words) > 2 else 1.0
     in_heading = _stems(read(heading, language))
+    anywhere, placed = in_heading | _sense_keys(words, language), _placed_stems(text, language)
     spans, rows = _spans(text, language)
     refused: list[tuple[Span, int]] = []
     for size in range(1, WINDOW + 1):
         runs = [spans[i : i + size] for i in range(len(spans) - size + 1)]
         windows = [(run[0][0], run[-1][1]) for run in runs if size == 1 or rows.isdisjoint(run)]
+        windows = [
+            (a, b)
+            for a, b in windows
+            if _share(words, anywhere.union(stem for place, stem in placed if a <= place < b)) >= needed
+        ]  # reading the others takes long
         covered = {(a, b): _share(words, in_heading | _stems(read(text[a:b], language))) for a, b in windows}
         for start, end in sorted(windows, key=lambda window: -covered[window]):
-            if covered[start, end] < (COVERED if len(words) > 2 else 1.0):
+            if covered[start, end] < needed:
                 break
             said = _said(claim, read(text[start:end], language), same, named_units)
             if any(start <= a and b <= end and said <= less for (a, b), less in refused):
@@ -153,7 +161,19 @@ def _stems(reading: Reading) -> set[str]:
     return {element.stem for element in reading.elements if _is_word(element)}
 
 
-def _share(words: Sequence[str], there: set[str]) -> float:
+def _sense_keys(words: Sequence[str], language: str) -> set[str]:
+    """Return those of these stems that may stand for a sense, which other words in a passage can have."""
+    data = load(language)
+    return {word for word in words if " " in word or (data is not None and word in data.rivals)}
+
+
+def _placed_stems(text: str, language: str) -> list[tuple[int, str]]:
+    """Return the stem of every word with its place: all that a reading of a part can have, but for senses."""
+    data = load(language)
+    return [(token.start, stem(token, language)) for token in tokenize(text, data.writing if data else Writing())]
+
+
+def _share(words: Sequence[str], there: Collection[str]) -> float:
     return sum(word in there for word in words) / len(words) if words else 1.0
 
 

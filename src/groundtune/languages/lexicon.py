@@ -85,13 +85,16 @@ class Lexicon:
 
         A stem and an ending of one word do not compete: Turkish yükselmedi is "rose" and "not".
         """
-        found = [
-            (entry.rank, places, entry)
-            for entry in _beginning(self, tokens[start].forms)
-            if (places := self._places(entry.parts, tokens, start, breaks, used))
+        begun = _beginning(self, tokens[start].forms)
+        matches = [
+            (places, each) for each in begun if (places := self._places(each.parts, tokens, start, breaks, used))
         ]
-        if not found:
+        if not matches:
             return None
+        if len(matches) == 1:  # most words that are found at all; ranks take long
+            [(places, only)] = matches
+            return Found(places, (only.value,))
+        found = [(entry.rank, places, entry) for places, entry in matches]
         rank, places, top = max(found, key=lambda match: match[:2])
         values = [entry.value for other, _, entry in found if other == rank]
         if "*" in top.parts[0] and len(places) == 1:

@@ -108,6 +108,7 @@ def quantities(text: str, language: str = "english") -> tuple[Quantity, ...]:
     return tuple(sorted(every, key=lambda quantity: (quantity.start, quantity.end)))
 
 
+@lru_cache(maxsize=4096)
 def units(text: str, language: str = "english") -> frozenset[str]:
     """Return the units that the text names, with an amount or without."""
     data = load(language) or load("english")

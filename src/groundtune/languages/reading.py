@@ -69,6 +69,7 @@ def read(text: str, language: str = "english") -> Reading:
     stop_words = data.stop_words if data else frozenset()
     clause_words = data.clause_words if data else frozenset()
     amounts, critical = quantities(text, language), senses(text, language)
+    counted = [q for q in amounts if not q.article]
     tokens = tokenize(text, writing)
     breaks = sorted({end for _, end in sentences(text, language=language)} | {m.end() for m in _CLAUSE.finditer(text)})
     elements: list[Element] = []
@@ -78,7 +79,9 @@ def read(text: str, language: str = "english") -> Reading:
         if ended > passed or token.word in clause_words:
             clause += 1
         passed = ended
-        quantity = next((q for q in amounts if q.start <= token.start and token.end <= q.end and not q.article), None)
+        quantity = (
+            next((q for q in counted if q.start <= token.start and token.end <= q.end), None) if counted else None
+        )
         if quantity is not None:
             if not elements or elements[-1].quantity is not quantity:
                 shown = text[quantity.start : quantity.end].lower()
@@ -92,8 +95,8 @@ def read(text: str, language: str = "english") -> Reading:
         )
         if fold(token.text) in stop_words or fold(token.word) in stop_words:
             kind = "function"
-        meant = {sense.name for sense in critical if sense.start <= token.start < sense.end} - {"not"}
-        key = " ".join(sorted(meant)) or stem(token, language)
+        meant = {sense.name for sense in critical if sense.start <= token.start < sense.end} if critical else set()
+        key = " ".join(sorted(meant - {"not"})) or stem(token, language)
         join = data is not None and bool(data.joins.values(token))
         elements.append(Element(kind, token.start, token.end, token.word, key, clause, join=join))
     return Reading(tuple(elements), amounts, critical)
@@ -103,6 +106,8 @@ def _is_name(text: str, tokens: Sequence[Token], index: int, nouns_capitalised: 
     """Whether it is a capitalised word within a sentence or before another one, an acronym or a code."""
     token = tokens[index]
     word = token.text
+    if word.islower():  # most words
+        return False
     if sum(char.isupper() for char in word) > 1 and not word[1:].islower():
         return True
     if not word[0].isupper():

@@ -11,6 +11,7 @@ from groundtune.languages.lexicon import Found
 from groundtune.languages.tokens import Token, tokenize
 
 NEGATIVE = frozenset({"not", "without", "forbidden"})
+_BREAK = regex.compile(r"[.!?;:()]")
 _HYPHENED = regex.compile(r"[-‐‑](?=\p{L})")
 _CLAUSE_END = regex.compile(r"[.!?,;:()]")
 
@@ -35,9 +36,7 @@ def senses(text: str, language: str = "english") -> tuple[Sense, ...]:
         return ()
     tokens = tokenize(text, data.writing)
     breaks = frozenset(
-        index
-        for index, token in enumerate(tokens)
-        if index and any(sign in text[tokens[index - 1].end : token.start] for sign in ".!?;:()")
+        index for index, token in enumerate(tokens) if index and _BREAK.search(text, tokens[index - 1].end, token.start)
     )
     result: list[Sense] = []
     for found in data.senses.find(tokens, breaks):

@@ -89,6 +89,8 @@ def tokenize(text: str, writing: Writing = Writing()) -> tuple[Token, ...]:
 
 def _token(start: int, end: int, text: str, writing: Writing) -> Token:
     form = lower(text, writing.letters)
+    if not writing.prefixes and "'" not in form:  # most words; much faster
+        return Token(start, end, text, (form,))
     forms = [form]
     if writing.apostrophe == "suffix" and "'" in form:
         forms.append(form.partition("'")[0])

@@ -144,12 +144,15 @@ class HybridRetriever:
 
     async def _both(self, question: Question, width: int) -> tuple[Vectors, Sequence[Candidate], Sequence[Candidate]]:
         """Return the vector of the question, and what BM25 and dense search find."""
-        vector = await self._vector(question)
-        lexical, dense = await asyncio.gather(
+        lexical, (vector, dense) = await asyncio.gather(
             self._store.lexical(question.text, k=width, scope=question.scope),
-            self._dense(question, vector, width),
+            self._embedded_and_dense(question, width),
         )
         return vector, lexical, dense
+
+    async def _embedded_and_dense(self, question: Question, k: int) -> tuple[Vectors, list[Candidate]]:
+        vector = await self._vector(question)
+        return vector, await self._dense(question, vector, k)
 
     async def _dense(self, question: Question, vector: Vectors, k: int) -> list[Candidate]:
         return await self._store.dense(vector, k=k, scope=question.scope)
