@@ -1,7 +1,7 @@
 """Put the endpoints together as an ASGI application. Starts no server, and asks nothing before the first request."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
@@ -63,11 +63,14 @@ BODY_BYTES = 4_000_000
 """Largest body of a request."""
 
 
-def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
+def create_app(
+    project: Project, *, open_: bool, mcp: bool = False, on_warm: Callable[[], None] = lambda: None
+) -> FastAPI:
     """Return the application that serves a project, and closes it at its end.
 
     open_: whether everybody is let in while no key was ever made; only where nobody else reaches it. mcp: whether it
-    also speaks the Model Context Protocol, at `/mcp`.
+    also speaks the Model Context Protocol, at `/mcp`. on_warm: called before the first request, once what answers need
+    is loaded.
     """
     serve = project.config.serve
     measured = Metrics()
@@ -91,6 +94,7 @@ def create_app(project: Project, *, open_: bool, mcp: bool = False) -> FastAPI:
 
                 await stack.enter_async_context(add_mcp(app, serving, doors).session_manager.run())
             await serving.live.warm()
+            on_warm()
             yield
 
     app = FastAPI(
