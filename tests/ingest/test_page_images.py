@@ -53,6 +53,24 @@ def test_each_page_is_drawn(project: Project) -> None:
         assert shown.getextrema()[0] < 60, "letters are dark"
 
 
+def test_pages_of_a_folder_elsewhere_are_drawn(
+    tmp_path: Path, make_project: MakeProject, embedder: BundledEmbedder
+) -> None:
+    elsewhere = tmp_path / "elsewhere/sub"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "a#1.pdf").write_bytes(pdf("About bells."))
+    folder = make_project(toml='[sources.share]\nkind = "folder"\noptions = { path = "../elsewhere" }\n')
+    with Project.open(folder) as project:
+        project.session.embedder = embedder
+        project.ingest()
+        source = "share:sub/a%231.pdf"
+        assert [row.source for row in project.ledger()] == [source]
+        assert project.page_image(source, 1) is not None
+        (elsewhere / "a#1.pdf").write_bytes(pdf("About horns."))
+        with pytest.raises(ParseError, match="has changed"):
+            project.page_image(source, 1)
+
+
 def test_groups_hold_for_pictures(project: Project) -> None:
     assert project.page_image("secret/pay.pdf", 1, groups=[]) is None
     assert project.page_image("secret/pay.pdf", 1, groups=["hr"]) is not None
@@ -74,7 +92,7 @@ def test_a_file_that_changed_is_said_to_have(make_project: MakeProject, embedder
         (row,) = project.ledger()
         content = (folder / "a.pdf").read_bytes()
         (folder / "a.pdf").write_bytes(content)
-        assert original_of(row, folder).state == "same", "written again, and the same"
+        assert original_of(row, folder, {}).state == "same", "written again, and the same"
         (folder / "a.pdf").write_bytes(pdf("As it is now."))
         with pytest.raises(ParseError, match="has changed since it was indexed"):
             project.page_image("a.pdf", 1)

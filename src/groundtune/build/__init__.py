@@ -44,7 +44,7 @@ from groundtune.build.models import (
     token_prices,
     usd_of_vectors,
 )
-from groundtune.build.sources import configured_source, sources
+from groundtune.build.sources import configured_source, source_folders, sources
 
 if TYPE_CHECKING:
     from groundtune.models.budget import Budget as Budget
@@ -77,6 +77,7 @@ __all__ = [
     "sandbox",
     "scratch_index",
     "secret_from_env",
+    "source_folders",
     "sources",
     "support_checker",
     "token_prices",

@@ -8,7 +8,7 @@ from groundtune.build.extension_parts import call_maker, check_options, part_mak
 from groundtune.common.files import digest_text
 from groundtune.config import Config
 from groundtune.config.model_tables import SourceConfig
-from groundtune.ingest.folder_source import FolderSource
+from groundtune.ingest.folder_source import FolderSource, folder_of
 from groundtune.ingest.source_items import ConfiguredSource
 from groundtune.protocols import Source
 
@@ -16,6 +16,12 @@ from groundtune.protocols import Source
 def sources(config: Config, root: Path) -> list[ConfiguredSource]:
     """Return the sources of the project file, which are made on use. Raises UsageError for options that do not fit."""
     return [configured_source(name, table, root) for name, table in config.sources.items()]
+
+
+def source_folders(config: Config, root: Path) -> dict[str, Path]:
+    """Return where the sources that are folders have their files, by the name of their table."""
+    tables = {name: table for name, table in config.sources.items() if table.kind == "folder"}
+    return {name: folder_of(root, str(table.options.get("path", ""))) for name, table in tables.items()}
 
 
 def configured_source(name: str, table: SourceConfig, root: Path) -> ConfiguredSource:

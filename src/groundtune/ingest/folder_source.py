@@ -27,7 +27,7 @@ class FolderSource:
         exclude: Sequence[str] = (),
         follow_links: bool = False,
     ) -> None:
-        self._path = (folder / Path(path).expanduser()).resolve()
+        self._path = folder_of(folder, path)
         if not self._path.is_dir():
             raise MissingError(f"there is no folder {self._path}")
         self._include = [include] if isinstance(include, str) else include
@@ -58,3 +58,8 @@ class FolderSource:
         if unreadable:
             raise GroundtuneError("; ".join(unreadable))
         return items
+
+
+def folder_of(project: Path, path: str) -> Path:
+    """Return the folder that a source means. path: may be relative to the project's folder."""
+    return (project / Path(path).expanduser()).resolve()

@@ -279,6 +279,14 @@ def _digest(item: SourceItem, content: str) -> str:
     return digest_text(json.dumps(about))
 
 
+def digest_of_file_item(content: str) -> str:
+    """Return the digest of an item that is a file and has neither title nor metadata, as in a folder elsewhere.
+
+    content: digest of its bytes, with the version of the loader that reads it.
+    """
+    return _digest(SourceItem("", path=Path()), content)
+
+
 def _signature(groups: tuple[str, ...], rest: str) -> str:
     """Return the signature of a row. groups: those that the source gave, to see whether access rules change them."""
     return json.dumps(["item", list(groups), rest])

@@ -377,10 +377,11 @@ class AsyncVerbs:
             return None
         if not has_page_images(document):
             raise ParseError("it has no pages that can be drawn")
-        original = await asyncio.to_thread(original_of, row, self.root)
+        folders = build.source_folders(self.config, self.root)
+        original = await asyncio.to_thread(original_of, row, self.root, folders)
         if original.state != "same":
             raise ParseError(SENTENCES[original.state])
-        return await draw_page(original.path, page, digest=row.digest)
+        return await draw_page(original.path, page, digest=original.digest)
 
     @on_project_loop
     async def aindex_version(self) -> str | None:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from groundtune import build
 from groundtune.common.text import format_count, one_line
 from groundtune.ingest.notes import INDEXED_WITH_NOTES, describe_note, note_kind
 from groundtune.ingest.originals import SENTENCES, has_page_images, original_of
@@ -59,7 +60,8 @@ async def _shown(project: Project, source: str, view: View | None, page: int) ->
     row = ledger.get(source) or ledger.get(source.partition("#")[0])
     if row is None:
         raise refused("there is no such document in the index", status=404)
-    original = await asyncio.to_thread(original_of, row, project.root)
+    folders = build.source_folders(project.config, project.root)
+    original = await asyncio.to_thread(original_of, row, project.root, folders)
     told = _facts(row) + _notices(row, original.state)
     document = await project.adocument(source)
     if document is None:  # a table file, or one that is not indexed
@@ -204,4 +206,4 @@ def _steps(part: int, parts: int, url: Callable[[int], str], *, noun: str = "Par
     if parts <= 1:
         return ""
     where = f'<span class="where">{noun} {part:,} of {parts:,}</span>'
-    return f'<nav class="steps" aria-label="{noun}s">{before}{where}{after}</nav>'
+    return f'<nav class="steps" aria-label="{noun}s of this document">{before}{where}{after}</nav>'
