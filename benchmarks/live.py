@@ -1,7 +1,7 @@
 """Claim: however often somebody looks at `groundtune live`, two equal approaches are told apart in at most 5% of paths,
 and its intervals hold the true difference at every look in at least 95%.
 
-    python benchmarks/live.py [--paths 1000]
+    python benchmarks/live.py [--paths 400]
 
 Simulates what people decide, judgement by judgement, up to N, and looks after every STEP of them as the command does,
 with the package's own tests. A shadow: pairs of decisions, half of them on questions that are equally hard for both. A
@@ -31,7 +31,7 @@ from groundtune.stats.significance import PairedDifference, PairedSample
 SEED = 17
 N = 1_000
 """Pairs, or ratings of both sides."""
-STEP = 10
+STEP = 25
 ALPHA = 0.05
 COVERED = 100
 """Paths on which the interval is computed at every look of LOOKS too: it takes longer than the test."""
@@ -67,7 +67,7 @@ CASES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--paths", type=int, default=1_000)
+    parser.add_argument("--paths", type=int, default=400)
     paths, start = parser.parse_args().paths, time.perf_counter()
     print(machine(), flush=True)
     rows, failed = [("truth", "paths", "told apart", "wrongly", "interval misses", "judgements", "foretold")], False
@@ -121,7 +121,8 @@ def _split(rng: np.random.Generator, case: Case) -> Path:
 
 
 def _known(values: Values, n: int) -> list[float]:
-    return [float(value) for value in values[:n] if not np.isnan(value)]
+    known = values[:n]
+    return list(known[~np.isnan(known)].tolist())
 
 
 def _p(case: Case, path: Path, n: int) -> float:

@@ -1,6 +1,8 @@
 """The handbook example is consistent: its index contains all quoted evidence, and the demo copies all of it."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from groundtune import Project
+from groundtune.cli import main
 from groundtune.cli.demo import QUESTIONS, _copy
 from groundtune.errors import UsageError
 from groundtune.measure.retrieval_quality import locate
@@ -57,6 +60,27 @@ def test_versions_are_found_and_nothing_else_contradicts(handbook: Project) -> N
     assert {("14 days", "30 days"), ("£95", "£115"), ("eight", "five"), ("45 km", "70 km")} <= figures
     assert report.contradictions == ()
     assert report.stale == ()
+
+
+def test_it_is_shipped_only_when_everything_is_in_place(
+    handbook: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "handbook"
+    shutil.copytree(handbook.root, folder)
+    assert main(["check", "--ship", "-C", str(folder)]) == 1
+    missing = "choice, asserted_wrong, canary, monitoring, fallback, review"
+    assert capsys.readouterr().out.startswith(f"not ready to ship: {missing}\n")
+    readme = (HANDBOOK / "README.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"^```toml\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    with (folder / "groundtune.toml").open("a", encoding="utf-8") as file:
+        file.write(toml)
+    (commands,) = re.findall(r"^```\n([^`]*check --ship\n)```", readme, re.MULTILINE)
+    lines = commands.splitlines()
+    assert [main([*line.split()[1:], "-C", str(folder)]) for line in lines] == [0] * len(lines), capsys.readouterr().out
+    assert "ready to ship\n" in capsys.readouterr().out
+    (folder / "docs/policies/returns.md").unlink()
+    main(["ingest", "-C", str(folder)])
+    assert main(["check", "--ship", "-C", str(folder)]) == 1, "the documents are no longer those that were compared"
 
 
 def test_every_piece_of_evidence_is_in_a_passage(handbook: Project) -> None:

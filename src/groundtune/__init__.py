@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from groundtune.project import Project
     from groundtune.project.replaying import Replay
     from groundtune.project.ship_check import ShipItem, ShipReport
+    from groundtune.project.spend_report import SpendReport
     from groundtune.protocols import (
         Approach,
         Embedder,
@@ -151,6 +152,7 @@ _MODULES = {
     "project": "Project",
     "project.replaying": "Replay",
     "project.ship_check": "ShipItem ShipReport",
+    "project.spend_report": "SpendReport",
     "protocols": (
         "Approach Embedder Generator IndexStorage Reranker Source StreamingApproach SupportChecker TrainingKind"
     ),
@@ -295,6 +297,7 @@ __all__ = [
     "Source",
     "SourceChanges",
     "SourceItem",
+    "SpendReport",
     "StageReport",
     "StaleDate",
     "StreamingApproach",

@@ -11,6 +11,7 @@ from groundtune.errors import MissingError, QuestionError
 from groundtune.records.audit_log import AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.queue import ERASED, QueueItem, ReviewQueue, settled
+from groundtune.workflows.reviewing_answers import group_agreement, list_items
 from groundtune.workspace import Workspace
 
 ALL = ReviewConfig(sample=1.0)
@@ -120,6 +121,25 @@ def test_an_item_is_offered_to_one_person_at_a_time(desk: Desk) -> None:
     queue.assign(third, "eve", by="ann")
     assert queue.waiting_for("bob") == []
     assert [answer for answer, _ in queue.waiting_for("eve")] == [third]
+    fourth = desk.answer(4)
+    assert queue.open(fourth, "ann")
+    queue.assign(fourth, "bob", by="ann")
+    assert [answer for answer, _ in queue.waiting_for("bob")] == [fourth], "at once, though ann had it open"
+
+
+def test_more_than_two_reviewers_have_one_agreement(desk: Desk) -> None:
+    queue = desk.queue(ReviewConfig(sample=1.0, reviewers=3))
+    for number in range(12):
+        name = desk.answer(number)
+        for by in ("ann", "bob", "eve"):
+            queue.decide(name, "rejected" if number % 3 == 0 or (by, number) == ("eve", 1) else "accepted", by=by)
+    group = group_agreement(queue.items())
+    assert group is not None
+    assert (group.people, group.items) == (3, 12)
+    assert group.kappa is not None
+    assert group.kappa.low < group.kappa.mean < 1
+    assert "all 3 together on 12 items: Fleiss' kappa 0.8" in str(list_items(queue, []))
+    assert group_agreement([item for item in queue.items() if len(item.votes) > 3]) is None
 
 
 def test_a_decision_can_be_changed_by_who_made_it_until_it_is_an_example(desk: Desk) -> None:

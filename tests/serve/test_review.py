@@ -119,6 +119,26 @@ def reviewed(tmp_path_factory: pytest.TempPathFactory, embedder: BundledEmbedder
         yield server
 
 
+@pytest.mark.slow
+def test_an_item_is_given_to_one_person_on_the_page(visit: Visit, serve: Serve) -> None:  # noqa: F811
+    server = serve(ALL)
+    answer = answer_of(server)["id"]
+    page = visit(server, "/review")
+    expect(page.get_by_role("heading", level=1)).to_have_text(QUESTION)
+    page.keyboard.press("g")
+    field = page.get_by_label("Whose item it is")
+    expect(field).to_be_focused()
+    assert page.evaluate(CONTRAST) == []
+    field.fill("ann")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("The item is for ann.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing waits for you.")
+    assert server.project.review_item(answer).item.assignee == "ann"
+    post(server, "/api/review/assign", {"answer": answer, "to": None}).raise_for_status()
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", level=1)).to_have_text(QUESTION)
+
+
 KEYS = {"ann": ["reviewers"], "hans": ["reviewers", "hr"], "guest": []}
 
 
@@ -127,6 +147,14 @@ def keyed(serve: Serve) -> tuple[Running, dict[str, str]]:
     server = serve('[review]\nsample = 1.0\ngroups = ["reviewers"]\n')
     keys = KeyFile(Workspace(server.project.root))
     return server, {name: keys.create(name, groups=groups)[1] for name, groups in KEYS.items()}
+
+
+def test_only_who_may_read_an_item_may_give_it_away(keyed: tuple[Running, dict[str, str]]) -> None:
+    server, keys = keyed
+    hidden = answer_of(server, "Where does the pay band of grade nine end?", keys["hans"])["id"]
+    body = {"answer": hidden, "to": "guest"}
+    statuses = {name: post(server, "/api/review/assign", body, key).status_code for name, key in keys.items()}
+    assert statuses == {"ann": 404, "hans": 200, "guest": 403}
 
 
 def test_a_reviewer_sees_only_what_he_may_read(keyed: tuple[Running, dict[str, str]]) -> None:

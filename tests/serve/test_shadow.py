@@ -1,12 +1,15 @@
 """A second approach answers a share of the questions unseen: it delays and breaks nothing, and nobody is shown it."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from groundtune import ConfigError, Project
+from groundtune.cli import main
 from groundtune.config import load_config
 from groundtune.records.audit_log import AuditEntry, AuditLog
 from groundtune.records.spending import SHADOW, Spending
@@ -67,6 +70,24 @@ def test_the_second_answer_is_recorded_and_seen_by_nobody(serve: Serve, stream: 
     assert spent.spent("", "day").usd == 0
     assert HTTP.get(f"{server.url}/v1/answers/{shadow.record['id']}").status_code == 404
     assert outcomes(server) == {"answered": 1}
+
+
+def test_what_was_spent_is_shown_by_day_and_key(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    server = serve(f"[serve]\nbudget_usd_per_day = 5\n{PRICE}", reply=lambda _: Reply(ANSWER, usage=TOKENS))
+    key, secret = KeyFile(server.project.workspace).create("ann")
+    ask(server, key=secret)
+    spending = Spending(server.project.workspace)
+    spending.add(SHADOW, 0.5)
+    spending.add("", None)
+    spending.add(key.id, 1.0, now=datetime.now(UTC) - timedelta(days=3))
+    folder = str(server.project.root)
+    assert main(["spend", "-C", folder]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("today $0.70 of $5.00; $1.70 in 14 days; 1 answer of unknown cost beside\n")
+    assert [line.split()[:3] for line in shown.splitlines() if line.startswith("ann")] == [["ann", "2", "1.2000"]]
+    assert "second answers, unseen" in shown
+    assert main(["spend", "--days", "2", "--json", "-C", folder]) == 0
+    assert json.loads(capsys.readouterr().out)["usd"] == pytest.approx(0.7)
 
 
 def test_a_slow_second_approach_delays_nothing_and_what_does_not_fit_is_dropped(serve: Serve) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 
-from groundtune.stats.agreement import cohen_kappa
+from groundtune.stats.agreement import cohen_kappa, fleiss_kappa
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -92,3 +92,40 @@ def test_the_interval_has_about_its_nominal_coverage() -> None:
         assert kappa is not None
         covered += kappa.low <= true <= kappa.high
     assert 0.90 <= covered / 200 <= 0.995
+
+
+FLEISS = (
+    (0, 0, 0, 0, 14), (0, 2, 6, 4, 2), (0, 0, 3, 5, 6), (0, 3, 9, 2, 0), (2, 2, 8, 1, 1), (7, 7, 0, 0, 0),
+    (3, 2, 6, 3, 0), (2, 5, 3, 2, 2), (6, 5, 2, 1, 0), (0, 2, 2, 3, 7),
+)  # fmt: skip
+"""The example that explains Fleiss' kappa on Wikipedia: 14 raters, 10 items, 5 labels."""
+
+
+def test_many_raters_agree_as_a_known_example_says() -> None:
+    votes = [[label for label, count in enumerate(item) for _ in range(count)] for item in FLEISS]
+    kappa, note = fleiss_kappa(votes)
+    assert kappa is not None
+    assert kappa.mean == pytest.approx(0.210, abs=0.0005)
+    assert kappa.low < 0.1 < kappa.mean < kappa.high
+    assert (kappa.n, note) == (10, "")
+
+
+def test_items_may_have_other_numbers_of_votes() -> None:
+    votes = [["a"] * 3, ["b"] * 2, ["a", "a", "b"], ["b"] * 4] * 20
+    kappa, _ = fleiss_kappa(votes)
+    assert kappa is not None
+    same, share = (3 + 1 / 3) / 4, 5 / 12
+    chance = share**2 + (1 - share) ** 2
+    assert kappa.mean == pytest.approx((same - chance) / (1 - chance))
+    assert kappa.low < kappa.mean < kappa.high
+
+
+def test_raters_who_always_agree_may_do_so_by_chance() -> None:
+    few, many = (fleiss_kappa([["a"] * 3, ["b"] * 3] * times)[0] for times in (2, 50))
+    assert few is not None
+    assert many is not None
+    assert few.mean == few.high == many.mean == many.high == 1
+    assert few.low < 0.5 < 0.9 < many.low
+    assert fleiss_kappa([["a", "a"]] * 5)[0] is None
+    with pytest.raises(ValueError, match="two or more votes"):
+        fleiss_kappa([["a", "b"], ["a"]])

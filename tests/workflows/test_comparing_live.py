@@ -9,6 +9,7 @@ import pytest
 
 from groundtune import MissingError, Project
 from groundtune.cli import main
+from groundtune.project.validation import check_project
 from groundtune.records.audit_log import AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.queue import ReviewQueue, State
@@ -170,6 +171,14 @@ def test_an_accepted_second_answer_becomes_an_example_too(traffic: Traffic) -> N
     assert len(report.new) == 1
     collected = traffic.project.collect(traffic.project.root / "collected.jsonl", min_confidence=0.5)
     assert collected.new == (), "collect takes nothing that nobody saw"
+
+
+def test_a_second_approach_that_cannot_exist_is_found_by_check(make_project: MakeProject) -> None:
+    toml = '[serve.shadow]\napproach = "tunned"\n[serve.split]\napproach = "quote-bm25"\n'
+    folder = make_project({"docs/a.md": "# A\n\nOne.\n"}, toml=toml, name="typo")
+    found = {finding.place: finding.message for finding in check_project(folder).findings}
+    assert found["serve.shadow.approach"] == 'there is no approach "tunned"'
+    assert "serve.split.approach" not in found
 
 
 def test_the_command(traffic: Traffic, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ VERBS = {
     "costs": "Show what each approach costs, and where the lines cross.",
     "serve": "Serve the approaches over HTTP, as OpenAI's API does.",
     "drift": "Say whether what is served has changed, and what to do about it.",
+    "spend": "Show what served answers have cost, by day and by key.",
     "live": "Compare approaches on real questions, as people judged them.",
     "gaps": "List what people ask and the documents leave open.",
     "audit": "Show, replay, export or verify the records of served answers.",

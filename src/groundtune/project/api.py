@@ -25,6 +25,7 @@ from groundtune.project.async_verbs import AsyncVerbs, Filters, ignore, make_que
 from groundtune.project.create import Documents, Examples, create_project
 from groundtune.project.replaying import Replay
 from groundtune.project.ship_check import ShipReport
+from groundtune.project.spend_report import SpendReport
 from groundtune.protocols import Approach
 from groundtune.review.queue import QueueItem, State
 from groundtune.tune.job import JobAction, TrainingStep
@@ -654,6 +655,13 @@ class Project(AsyncVerbs):
         those who asked. since: only answers from this day (UTC) on count. Raises MissingError when none was drawn.
         """
         return self.loop.run(self.acompare_live(since=since))
+
+    def spend(self, *, days: int = 14) -> SpendReport:
+        """Return what the answers of `groundtune serve` have cost, by day (UTC) and key.
+
+        days: today and the days before; older ones than 62 days are not kept.
+        """
+        return self.loop.run(self.aspend(days=days))
 
     def gaps(self, *, groups: Sequence[str] = (), days: int = 28) -> GapsReport:
         """Return what people ask and the documents leave open: unanswered, contradicting, superseded; by topic.

@@ -38,8 +38,10 @@ from groundtune.project.older_versions import mark_older_versions
 from groundtune.project.replaying import Replay, approach_of_record, compare_answers
 from groundtune.project.session import Session
 from groundtune.project.ship_check import ShipReport, check_ship
+from groundtune.project.spend_report import SpendReport, spend_report
 from groundtune.protocols import Approach, Embedder, HasThreshold
 from groundtune.records.audit_log import AuditLog
+from groundtune.records.spending import Spending
 from groundtune.review.queue import QueueItem, ReviewQueue, State
 from groundtune.tune.artifacts import list_artifacts
 from groundtune.tune.job import JobAction, TrainingStep
@@ -1045,6 +1047,15 @@ class AsyncVerbs:
             hint = "groundtune serve draws answers where the project file has [serve.shadow] or [serve.split]"
             raise MissingError("no answer was drawn to be compared with another approach", hint=hint)
         return report
+
+    @on_project_loop
+    async def aspend(self, *, days: int = 14) -> SpendReport:
+        """Return what the answers of `groundtune serve` have cost, by day (UTC) and key.
+
+        days: today and the days before; older ones than 62 days are not kept.
+        """
+        rows = await asyncio.to_thread(Spending(self.workspace).by_day_and_key, days)
+        return spend_report(rows, days=days, budget=self.config.serve.budget_usd_per_day)
 
     @on_project_loop
     async def agaps(self, *, groups: Sequence[str] = (), days: int = 28) -> GapsReport:

@@ -50,6 +50,11 @@ def named_approaches(config: Config) -> Iterator[tuple[str, str]]:
         yield "combined.facts", config.combined.facts
         yield "combined.form", config.combined.form
     yield from (("cascade.approaches", name) for name in (config.cascade.approaches if config.cascade else ()))
+    yield from (
+        (f"serve.{key}.approach", second.approach)
+        for key, second in (("shadow", config.serve.shadow), ("split", config.serve.split))
+        if second
+    )
     yield from (("fallback.approaches", name) for name in (config.fallback.approaches if config.fallback else ()))
 
 

@@ -53,6 +53,8 @@ class DaySpent:
     answers: int
     unknown: int
     """Answers of unknown cost, which are not in `usd`."""
+    key: str | None = None
+    """Id of the API key, empty for none, `SHADOW` for second answers; None: all together."""
 
 
 class Spending:
@@ -94,14 +96,24 @@ class Spending:
         begin = period_begin("day", now or datetime.now(UTC))
         names = [(begin - timedelta(days=back)).date().isoformat() for back in reversed(range(days))]
         rows: dict[str, DaySpent] = {}
-        if self._path.exists():
-            query = (
-                "SELECT substr(time, 1, 10) AS day, total(usd), count(*), count(*) - count(usd) FROM spending "
-                "WHERE time >= ? GROUP BY day"
+        for row in self.by_day_and_key(days, now=now):
+            sum_ = rows.get(row.day, DaySpent(row.day, 0.0, 0, 0))
+            rows[row.day] = DaySpent(
+                row.day, sum_.usd + row.usd, sum_.answers + row.answers, sum_.unknown + row.unknown
             )
-            with self._opened() as database:
-                rows = {row[0]: DaySpent(*row) for row in database.execute(query, (names[0],))}
         return [rows.get(name, DaySpent(name, 0.0, 0, 0)) for name in names]
+
+    def by_day_and_key(self, days: int, *, now: datetime | None = None) -> list[DaySpent]:
+        """Return what each key has spent on each of the last days, oldest first; nothing where nobody asked."""
+        if not self._path.exists():
+            return []
+        begin = period_begin("day", now or datetime.now(UTC)) - timedelta(days=days - 1)
+        query = (
+            "SELECT substr(time, 1, 10), total(usd), count(*), count(*) - count(usd), key FROM spending "
+            "WHERE time >= ? GROUP BY 1, 5 ORDER BY 1, 5"
+        )
+        with self._opened() as database:
+            return [DaySpent(*row) for row in database.execute(query, (_text(begin),))]
 
     def _opened(self) -> AbstractContextManager[sqlite3.Connection]:
         return opened(self._path, tables=TABLE, version=FORMAT_VERSION, lasting=False)

@@ -1,4 +1,4 @@
-"""Measure chance-corrected agreement between two lists of labels. Leaves kappa undefined for a single class."""
+"""Measure chance-corrected agreement of two or more people who label. Leaves kappa undefined for a single class."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -60,6 +60,47 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, resamples: int 
         n=n,
         note=note,
     )
+
+
+def fleiss_kappa(
+    votes: Sequence[Sequence[Hashable]], *, resamples: int = 10_000, seed: int = 0
+) -> tuple[Interval | None, str]:
+    """Fleiss' kappa (Fleiss 1971) of any number of raters, with a 95% percentile bootstrap interval over the items.
+
+    votes: the labels that each item got, two or more, perhaps not the same number for all. The agreement on an item is
+    the share of its pairs of votes that are equal; chance is that of two votes drawn from all. With equal numbers of
+    votes this is Fleiss' kappa, without them its usual extension. Where all votes on each item are equal, the lower
+    limit is kappa at the lowest agreement compatible with n such items, as in `cohen_kappa`.
+
+    Returns None and the reason where all votes are the same. Raises ValueError for an item with fewer than two votes.
+    """
+    if not votes or min(map(len, votes)) < 2:
+        raise ValueError("kappa needs items with two or more votes each")
+    labels = {label: place for place, label in enumerate(dict.fromkeys(vote for each in votes for vote in each))}
+    if len(labels) == 1:
+        return None, "all votes are the same, so kappa is undefined"
+    counts = np.array([np.bincount([labels[vote] for vote in each], minlength=len(labels)) for each in votes])
+    sizes, n = counts.sum(axis=1), len(votes)
+    same = (counts * (counts - 1)).sum(axis=1) / (sizes * (sizes - 1))
+    mean = float(_fleiss(same[None], counts[None])[0])
+    if same.min() == 1:
+        chance = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
+        return Interval(mean, max(-1.0, (_TAIL ** (1 / n) - chance) / (1 - chance)), mean, n), ""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CELLS // (n * len(labels)))
+    drawn = [rng.integers(n, size=(min(chunk, resamples - start), n)) for start in range(0, resamples, chunk)]
+    kappas = np.concatenate([_fleiss(same[rows], counts[rows]) for rows in drawn])
+    low, high = np.quantile(kappas[~np.isnan(kappas)], (_TAIL, 1 - _TAIL))
+    return Interval(mean, float(low), float(high), n), ""
+
+
+def _fleiss(same: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Kappa of each sample, from the agreement on its items, (m, n), and their counts, (m, n, k); NaN if undefined."""
+    totals = counts.sum(axis=1)
+    chance = ((totals / totals.sum(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappas: NDArray[np.float64] = np.where(chance < 1, (same.mean(axis=1) - chance) / (1 - chance), np.nan)
+    return kappas
 
 
 def _interval(counts: NDArray[np.int64], agreement: Interval, resamples: int, seed: int) -> Interval:

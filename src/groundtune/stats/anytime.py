@@ -31,7 +31,7 @@ GOAL = -math.log(TAIL_PROBABILITY)
 """Logarithm of the money that refutes a claim, for a money of 1 at the beginning."""
 MAX_STEPS = 100
 PRECISION = 1e-9
-BISECTIONS = 30
+BISECTIONS = 20
 
 
 def anytime_means(columns: Sequence[Sample], *, largest: int = 1) -> list[Interval]:

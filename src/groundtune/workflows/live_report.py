@@ -78,6 +78,18 @@ class LiveComparison:
         return f"{self.second} beside {self.choice}: cannot tell yet{more}"
 
     @property
+    def difference_sentence(self) -> str | None:
+        """How far the two are apart; None while either was not judged."""
+        if self.difference is None:
+            return None
+        apart, *limits = (
+            f"{100 * value:+.0f}".replace("-", "−")
+            for value in (self.difference.difference, self.difference.low, self.difference.high)
+        )
+        p = "p < 0.001" if self.difference.p < 0.001 else f"p = {self.difference.p:.2g}"
+        return f"{self.second} minus {self.choice}: {apart} points [{limits[0]}, {limits[1]}], {p}"
+
+    @property
     def _unit(self) -> str:
         return "pair" if self.kind == "shadow" else "rating"
 
@@ -95,19 +107,18 @@ class LiveComparison:
             "decided": self.decided,
             "more": self.more,
             "sentence": self.sentence,
+            "difference_sentence": self.difference_sentence,
             "notes": list(self.notes),
         }
 
     def blocks(self) -> Iterator[Block]:
         """Yield the sentence, the shares and what does not count."""
-        yield Line(self.sentence, "strong")
+        yield Line(f"{self.kind}: {self.sentence}", "strong")
         shares = ((self.choice, self.choice_share), (self.second, self.second_share))
         rows = [(name, _share(share), share and share.n) for name, share in shares]
         yield Table(("approach", self.judged, "n"), rows)
-        if self.difference:
-            points = [f"{100 * value:+.0f}" for value in (self.difference.low, self.difference.high)]
-            apart = f"{100 * self.difference.difference:+.0f} points [{points[0]}, {points[1]}]"
-            yield Line(f"{self.second} minus {self.choice}: {apart}, p = {self.difference.p:.2g}".replace("-", "−"))
+        if self.difference_sentence:
+            yield Line(self.difference_sentence)
         yield from (Line(note, "dim") for note in self.notes)
 
 

@@ -14,11 +14,11 @@ from groundtune.display import Block, Displayed, Line, Table
 from groundtune.errors import MissingError, QuestionError
 from groundtune.records.audit_log import AuditEntry, AuditLog
 from groundtune.records.feedback import FeedbackLog
-from groundtune.review.queue import STATES, QueueItem, ReviewQueue, State
+from groundtune.review.queue import NOBODY, STATES, QueueItem, ReviewQueue, State
 from groundtune.review.reasons import WORDS, shown_reasons
 from groundtune.review.served_answer import ServedAnswer, may_see, served_answer, sources_of
-from groundtune.stats.agreement import Agreement, cohen_kappa
-from groundtune.types import EVERYONE, Document
+from groundtune.stats.agreement import Agreement, cohen_kappa, fleiss_kappa
+from groundtune.types import EVERYONE, Document, Interval
 from groundtune.workspace import Workspace
 
 SHOWN = 60
@@ -51,6 +51,17 @@ class PairAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupAgreement:
+    """How far more than two people agree on the items that two or more of them decided."""
+
+    people: int
+    items: int
+    kappa: Interval | None
+    """Fleiss' kappa, -1 to 1: 0 is chance level, 1 is perfect. None when undefined; `note` says why."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewList(Displayed):
     """The queue: its items, how many are in which state, and how far its reviewers agree."""
 
@@ -60,6 +71,8 @@ class ReviewList(Displayed):
     counts: Mapping[State, int]
     """Of the whole queue."""
     agreement: tuple[PairAgreement, ...]
+    group: GroupAgreement | None
+    """None where no more than two people decided the same items."""
 
     def view(self) -> list[Block]:
         """Return the counts, a table of the items, and the agreement of each pair of reviewers."""
@@ -79,6 +92,7 @@ class ReviewList(Displayed):
             Line(f"{format_count(sum(self.counts.values()), 'answer')} in the queue: {counts}", "strong"),
             *([Table(columns, rows)] if rows else []),
             *(Line(_agreement_sentence(pair)) for pair in self.agreement),
+            *([Line(_group_sentence(self.group))] if self.group else []),
         ]
 
 
@@ -190,6 +204,7 @@ def list_items(queue: ReviewQueue, states: Sequence[State]) -> ReviewList:
         questions={answer: entry.texts["question"] for answer, entry in entries.items() if entry},
         counts=dict.fromkeys(STATES, 0) | Counter(item.state for item in items),
         agreement=tuple(agreements(items)),
+        group=group_agreement(items),
     )
 
 
@@ -203,6 +218,17 @@ def agreements(items: Sequence[QueueItem]) -> list[PairAgreement]:
         if both:
             pairs.append(PairAgreement(a, b, cohen_kappa([x for x, _ in both], [y for _, y in both])))
     return sorted(pairs, key=lambda pair: -pair.agreement.n)
+
+
+def group_agreement(items: Sequence[QueueItem]) -> GroupAgreement | None:
+    """Return how far all people agree who decided some items together; None for no more than two."""
+    voted = ([vote for vote in item.votes if vote.by != NOBODY] for item in items)
+    shared = [votes for votes in voted if len(votes) > 1]
+    people = {vote.by for votes in shared for vote in votes}
+    if len(people) < 3:
+        return None
+    kappa, note = fleiss_kappa([[vote.state for vote in votes] for votes in shared])
+    return GroupAgreement(len(people), len(shared), kappa, note)
 
 
 def output_of_edit(output_format: OutputFormat, text: str) -> Any:
@@ -256,6 +282,13 @@ def _agreement_sentence(pair: PairAgreement) -> str:
     if kappa is None:
         return f"{pair.a} and {pair.b} on {both}: kappa is undefined, {pair.agreement.note}"
     return f"{pair.a} and {pair.b}: Cohen's kappa {kappa.mean:.2f} [{kappa.low:.2f}, {kappa.high:.2f}] on {both}"
+
+
+def _group_sentence(group: GroupAgreement) -> str:
+    who = f"all {group.people:,} together on {format_count(group.items, 'item')}"
+    if group.kappa is None:
+        return f"{who}: kappa is undefined, {group.note}"
+    return f"{who}: Fleiss' kappa {group.kappa.mean:.2f} [{group.kappa.low:.2f}, {group.kappa.high:.2f}]"
 
 
 def _excerpt(text: str) -> str:

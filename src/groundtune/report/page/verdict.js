@@ -144,7 +144,7 @@ function liveComparison(live) {
   const label = `${live.judged}, 95% interval`;
   const sides = [[live.choice, live.choice_share], [live.second, live.second_share]];
   return [
-    h("p", null, h("strong", null, userText(live.sentence))),
+    h("p", null, h("strong", null, `${live.kind}: `, userText(live.sentence))),
     table(`Answers ${live.judged}: ${live.choice} and ${live.second}`,
       ["approach", { label, node: scale(axis, label) }, { label: "n", number: true }],
       sides.map(([name, share]) => [
@@ -153,6 +153,7 @@ function liveComparison(live) {
           h("span", { class: "figures" }, meanWithInterval(share, percent))) : "–",
         share ? integer(share.n) : "0",
       ])),
+    live.difference_sentence ? userText(live.difference_sentence, "p") : null,
     live.notes.length ? h("details", null, h("summary", null, "What does not count"), bullets(live.notes)) : null,
   ];
 }
