@@ -9,6 +9,11 @@ from groundtune.cli import output
 from groundtune.cli.options import Json, ProjectFolder
 from groundtune.display.answers import place
 
+KEYS = (
+    "time", "caller", "groups", "status", "reason", "approach", "generator", "index", "groundtune", "shadow", "shadow_of",
+)  # fmt: skip
+"""What is shown of a record, where it has it."""
+
 
 def run(
     answer: Annotated[str, typer.Argument(help="Id of the answer, or its beginning.", metavar="ID")],
@@ -28,10 +33,11 @@ def run(
         output.print_json({**output.jsonable(entry), "events": events})
         return
     record = entry.record
-    names = ("time", "caller", "groups", "status", "reason", "approach", "generator", "index", "groundtune")
-    for name in names:
+    for name in KEYS:
         if (value := record.get(name)) not in (None, [], ""):
             output.print_line(f"{name:>10}  {', '.join(value) if isinstance(value, list) else value}")
+    if split := record.get("split"):
+        output.print_line(f"{'split':>10}  {split['drawn']}, drawn from {split['choice']} and {split['second']}")
     for name in ("question", "answer"):
         output.print_line(f"{name:>10}  {output.printable(entry.texts.get(name, '(erased)'))}")
     for citation in record.get("citations", []):
