@@ -10,7 +10,8 @@ from groundtune.cli.options import Json, ProjectFolder
 from groundtune.display.answers import place
 
 KEYS = (
-    "time", "caller", "groups", "status", "reason", "approach", "generator", "index", "groundtune", "shadow", "shadow_of",
+    "time", "caller", "groups", "status", "reason", "approach", "generator", "index", "groundtune", "shadow",
+    "shadow_of",
 )  # fmt: skip
 """What is shown of a record, where it has it."""
 
