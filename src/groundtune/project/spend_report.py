@@ -48,7 +48,9 @@ class SpendReport(Displayed):
             return [Line(sums, "strong")]
         columns = ("answers", "USD", "of unknown cost")
         by_day = _sums((row.day, row) for row in self.rows)
-        by_key = sorted(_sums((NAMES.get(row.key or "", row.key or ""), row) for row in self.rows), key=lambda row: -row[2])
+        by_key = sorted(
+            _sums((NAMES.get(row.key or "", row.key or ""), row) for row in self.rows), key=lambda row: -row[2]
+        )
         return [
             Line(sums, "strong"),
             Table(("day", *columns), [_shown(row) for row in by_day]),
@@ -60,6 +62,11 @@ class SpendReport(Displayed):
 def spend_report(rows: Sequence[DaySpent], *, days: int, budget: float | None) -> SpendReport:
     """Return the report of these rows, as of now."""
     return SpendReport(days, tuple(rows), budget, datetime.now(UTC).date().isoformat())
+
+
+def _whose(row: DaySpent) -> str:
+    key = row.key or ""
+    return NAMES.get(key, key)
 
 
 def _sums(rows: Iterable[tuple[str, DaySpent]]) -> list[tuple[str, int, float, int]]:
