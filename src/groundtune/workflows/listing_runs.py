@@ -40,7 +40,7 @@ def _runs(workspace: Workspace) -> Iterator[ListedRun]:
         try:
             yield _listed(path.parent)
         except (GroundtuneError, KeyError) as error:
-            problem = error.message if isinstance(error, GroundtuneError) else f"it lacks {error}"
+            problem = error.message if isinstance(error, GroundtuneError) else f"{FILE} lacks {error}"
             yield ListedRun(path.parent.name, problem=problem)
 
 

@@ -84,7 +84,7 @@ function questionView({ name, text, choices: options }) {
   const seen = known.around[name];
   const listed = options.map(({ label, value }) => [label, value]);
   if (isKnown(present) && !listed.some(([, value]) => same(value, present))) listed.unshift([valueText(present), present]);
-  listed.push([isKnown(seen) ? `As seen here: ${labelOf(name, seen)}` : "I do not know", undefined]);
+  listed.push([isKnown(seen) ? `As seen here: ${typeof seen === "number" ? withUnit(name, seen) : labelOf(name, seen)}` : "I do not know", undefined]);
   return h("fieldset", { class: "question", id: `q-${name}` }, h("legend", null, text),
     h("div", { class: "options" }, listed.map(([label, value]) => h("label", { class: value === undefined ? "option open" : "option" },
       h("input", { type: "radio", class: "hidden", name: `q-${name}`, checked: same(value, present),
@@ -108,6 +108,11 @@ function valueText(value) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) return value.join(" and ");
   return typeof value === "number" ? integer(value) : String(value);
+}
+
+function withUnit(name, value) {
+  const units = { latency_seconds: "seconds", document_tokens: "tokens" };
+  return [valueText(value), ownValue(units, name)].filter(Boolean).join(" ");
 }
 
 /** A link to a question that opens the fold around it. */

@@ -25,7 +25,7 @@ function runTable(runs) {
       waiting.push(target);
     }
     askStates();
-  });
+  }, { rootMargin: "600px" });
   return table("Runs, the newest first", ["run", "verdict", { label: "examples", number: true }, "state"],
     runs.map((run) => {
       const state = h("div", { class: "run-state" }, run.sentence ? "checking …" : unverifiable(run));
@@ -67,7 +67,10 @@ async function askStates() {
 
 function stateView(state) {
   if (state.holds) return [h("span", { class: "badge holds" }, "holds")];
-  const reasons = state.stale.map(({ sentence, command }) => h("li", null, userText(sentence), h("br"), h("code", null, command)));
+  const reasons = state.stale.map(({ sentence, command }) => {
+    const [run, ...note] = command.split(": ");
+    return h("li", null, userText(sentence), h("br"), h("code", null, run), note.length ? `: ${note.join(": ")}` : null);
+  });
   return [
     h("span", { class: "badge" }, state.follows ? "stale" : "no longer follows"),
     state.follows ? null : h("small", null, "Now: ", userText(state.recomputed.sentence)),
