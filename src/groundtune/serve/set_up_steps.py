@@ -104,11 +104,11 @@ def _check(project: Project, last: Job | None, findings: Sequence[Mapping[str, A
     wrong = sum(finding["level"] != "warning" for finding in findings)
     warnings = len(findings) - wrong
     changed = (project.root / PROJECT_FILE).stat().st_mtime > datetime.fromisoformat(last.started).timestamp()
-    again = (f"{PROJECT_FILE} has changed since: check again.",) if changed else ()
+    again = (f"{PROJECT_FILE} has changed since the last check.",) if changed else ()
     if wrong:
         return Step("check", "trouble", again, f"{format_count(wrong, 'thing')} to mend.", offers)
     summary = f"Nothing is wrong; {format_count(warnings, 'warning')}." if warnings else "Nothing is wrong."
-    return Step("check", "next" if changed else "done", (summary, *again), None, offers)
+    return Step("check", "done", (summary, *again), None, offers)
 
 
 def _documents(config: Config, rows: Mapping[str, FileRow], sources: Sequence[str]) -> Step:

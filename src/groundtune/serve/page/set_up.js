@@ -6,6 +6,9 @@ const SIGNS = { done: "✓", next: "→", waiting: "·", trouble: "!" };
 const WORDS = { done: "done", next: "can be done now", waiting: "waits", trouble: "needs something" };
 const OUTCOMES = { done: "done", failed: "failed", stopped: "stopped", lost: "end unknown" };
 
+/** Files of examples that commands write, where the project names no other. */
+const WRITTEN = { draft: "drafted.jsonl", import: "examples.jsonl" };
+
 /** Title, commands and controls of each step, in the server's order. */
 const STEPS = {
   project: { title: "The project", commands: ["get-model"], controls: projectControls },
@@ -72,7 +75,7 @@ async function watch() {
       document.getElementById("running")?.replaceWith(jobView(job));
     } else {
       say(`${job.words}: ${OUTCOMES[job.state]}.`);
-      if (job.state === "done" && (job.command === "draft" || job.command === "import")) await useWritten();
+      if (job.state === "done" && ownValue(WRITTEN, job.command)) await useWritten(WRITTEN[job.command]);
       return await load();
     }
   } catch {
@@ -81,10 +84,11 @@ async function watch() {
   setTimeout(watch, POLL_MS);
 }
 
-/** Have the project use the examples that a job has written into a file that it does not name yet. */
-async function useWritten() {
+/** Have the project use the examples that a job has written, if it does not name their file yet. */
+async function useWritten(file) {
   const { steps } = await get("/api/setup");
-  for (const file of steps.find((step) => step.id === "examples").offers.unused) await post("/api/setup/examples", { file });
+  const { unused } = steps.find((step) => step.id === "examples").offers;
+  if (unused.includes(file)) await post("/api/setup/examples", { file });
 }
 
 async function put(path, file) {
@@ -165,8 +169,9 @@ function jobView(job) {
       outputView(job, false)) : h("p", { class: "soft small" }, h("code", null, job.words), `: ${outcome(job)}, ${dateTime(job.started)}`));
 }
 
-/** Exit code 1 is a result that nobody wished for, which the output tells; more is a mistake. */
+/** A check that found something did what it should. Exit code 1 is a result that nobody wished for. */
 function outcome(job) {
+  if (job.result?.findings) return OUTCOMES.done;
   return job.state === "failed" && job.code === 1 ? "ended without success" : OUTCOMES[job.state];
 }
 
@@ -234,7 +239,7 @@ function checkControls(step) {
   const { state: now, offers } = step;
   return [
     offers.findings?.length ? h("ul", { class: "findings" }, offers.findings.map((finding) => h("li", { class: finding.level },
-      h("b", null, finding.level, ": "), userText(finding.place, "span", { class: "source" }), " ", userText(finding.message),
+      h("b", null, finding.level, ": "), userText(finding.place, "span", { class: "source" }), ": ", userText(finding.message),
       finding.hint ? userText(finding.hint, "small") : null))) : null,
     h("div", { class: "buttons" }, starter(step, "check", now === "next" ? "Check" : "Check again")),
   ];
