@@ -32,7 +32,7 @@ def waiting(jobs: Jobs, tmp_path: Path) -> Iterator[Jobs]:
 
 
 def until(jobs: Jobs, job: Job, condition: Callable[[Job], bool]) -> Job:
-    end = time.monotonic() + 180
+    end = time.monotonic() + 300
     while not condition(now := jobs.find(job.id)):
         assert time.monotonic() < end, jobs.output(job.id)
         time.sleep(0.05)

@@ -23,6 +23,7 @@ from groundtune.workspace import Workspace
 from tests.axe import violations
 from tests.report.conftest import PATIENCE_MS, browser  # noqa: F401 (a fixture)
 from tests.serve.conftest import HTTP
+from tests.serve.test_set_up import JOB_MS
 
 TEXT = b"# Returns\n\nA bike can be sent back within 30 days of delivery.\n"
 
@@ -58,7 +59,7 @@ def test_from_an_empty_folder_to_a_cited_answer(browser: Browser, tmp_path: Path
         expect(page.get_by_role("heading", name="Set-up")).to_be_visible()
         assert page.url == f"{url}/setup"
         page.locator("#documents").set_input_files([{"name": "returns.md", "mimeType": "", "buffer": TEXT}])
-        expect(page.locator("#step-documents")).to_contain_text("1 document in the index")
+        expect(page.locator("#step-documents")).to_contain_text("1 document in the index", timeout=JOB_MS)
         page.get_by_role("link", name="Ask the documents").click()
         page.get_by_label("Question").fill("How long do I have to send a bike back?")
         page.keyboard.press("Enter")

@@ -22,6 +22,8 @@ from tests.serve.conftest import HTTP, Running, Serve, running, write_project
 from tests.serve.test_ask_page import Visit, visit  # noqa: F401 (a fixture)
 from tests.serve.test_jobs import WAITING
 
+JOB_MS = 300_000
+"""Milliseconds that a command may take on a busy machine, where it has a low priority."""
 ROW = '{"id": "q1", "input": "When is a refund paid?", "output": "within 30 days", "split": "test"}\n'
 
 
@@ -50,19 +52,19 @@ def test_from_documents_to_a_choice(visit: Visit, serve: Serve) -> None:  # noqa
     server = serve()
     page = visit(server, "/setup")
     page.get_by_role("button", name="Check", exact=True).click()
-    expect(card(page, "check")).to_contain_text("Nothing is wrong")
+    expect(card(page, "check")).to_contain_text("Nothing is wrong", timeout=JOB_MS)
     text = b"# Carriage\n\nCarriage costs 12 pounds for each parcel.\n"
     page.locator("#documents").set_input_files([{"name": "carriage.md", "mimeType": "text/markdown", "buffer": text}])
-    expect(card(page, "documents")).to_contain_text("3 documents in the index")
+    expect(card(page, "documents")).to_contain_text("3 documents in the index", timeout=JOB_MS)
     assert (server.project.root / "documents" / "carriage.md").read_bytes() == text
     page.locator("#number").fill("10")
     page.get_by_role("button", name="Draft from the documents").click()
-    expect(card(page, "examples")).to_contain_text("Nobody has reviewed")
+    expect(card(page, "examples")).to_contain_text("Nobody has reviewed", timeout=JOB_MS)
     page.get_by_role("button", name="Compare", exact=True).click()
-    expect(card(page, "compare")).to_contain_text("Compare again")
+    expect(card(page, "compare")).to_contain_text("Compare again", timeout=JOB_MS)
     page.locator("#approach").select_option("quote-hybrid")
     page.get_by_role("button", name="Use it", exact=True).click()
-    expect(card(page, "use")).to_contain_text("quote-hybrid answers the questions.")
+    expect(card(page, "use")).to_contain_text("quote-hybrid answers the questions.", timeout=JOB_MS)
 
 
 @pytest.mark.slow
@@ -83,14 +85,16 @@ def _while_one_runs(visit: Visit, server: Running, jobs: Jobs) -> None:  # noqa:
     expect(page.get_by_role("button", name="Check", exact=True)).to_be_disabled()
     page.reload()
     page.get_by_role("button", name="Stop").click()
-    expect(card(page, "documents")).to_contain_text("Stopped. Start it again, and it goes on where it was.")
+    expect(card(page, "documents")).to_contain_text(
+        "Stopped. Start it again, and it goes on where it was.", timeout=JOB_MS
+    )
     job = jobs.start("ingest", WAITING, by="ann")
     page.reload()
     expect(page.locator("#running")).to_be_visible()
     assert violations(page) == []
     about = server.project.workspace.cache / "jobs" / job.id / "job.json"
     os.killpg(json.loads(about.read_bytes())["pid"], signal.SIGKILL)
-    expect(card(page, "documents")).to_contain_text("It was killed by signal 9")
+    expect(card(page, "documents")).to_contain_text("It was killed by signal 9", timeout=JOB_MS)
 
 
 @pytest.mark.slow
@@ -99,10 +103,10 @@ def test_broken_examples_are_told_of(visit: Visit, serve: Serve) -> None:  # noq
     page = visit(server, "/setup")
     broken = (ROW + "{broken\n").encode()
     page.locator("#examples-file").set_input_files([{"name": "mine.jsonl", "mimeType": "", "buffer": broken}])
-    expect(card(page, "examples").locator(".problem")).to_contain_text("mine.jsonl:2: ")
+    expect(card(page, "examples").locator(".problem")).to_contain_text("mine.jsonl:2: ", timeout=JOB_MS)
     assert step(server, "examples")["state"] == "next"
     page.locator("#examples-file").set_input_files([{"name": "mine.jsonl", "mimeType": "", "buffer": ROW.encode()}])
-    expect(card(page, "examples")).to_contain_text("1 example: train 0, validation 0, test 1.")
+    expect(card(page, "examples")).to_contain_text("1 example: train 0, validation 0, test 1.", timeout=JOB_MS)
     assert load_config(server.project.root / "groundtune.toml").examples.files == ("examples.jsonl",)
 
 

@@ -50,7 +50,7 @@ SHOWN_BYTES, SHOWN_LINES, LINE_LENGTH = 200_000, 400, 2_000
 """How much of the end of an output is shown."""
 LARGEST_RESULT = 4_000_000
 """Bytes of a result that is read."""
-NICENESS = 10
+NICENESS = 5
 """Priority of a job, so that the server stays quick beside it."""
 ENVIRONMENT = {
     "NO_COLOR": "1",
