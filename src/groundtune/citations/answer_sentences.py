@@ -177,9 +177,8 @@ def without_spans(text: str, start: int, end: int, spans: Sequence[tuple[int, in
     origin: list[int] = []
     position = start
     for left, right in [*spans, (end, end)]:
-        for index in range(position, left):
-            chars.append(" " if text[index] == "\n" else text[index])
-            origin.append(index)
+        chars.append(text[position:left].replace("\n", " "))
+        origin += range(position, left)
         if right < end and text[right].isalnum():
             chars.append(" ")
             origin.append(left)

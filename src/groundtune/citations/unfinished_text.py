@@ -31,6 +31,8 @@ from groundtune.types import Citation, Hit
 
 _NEXT_WORDS = 3
 """Words that must follow a sentence before its end is certain."""
+_LINE_WORDS = 8
+"""Words of a new line after which it is clear whether it has a sentence of its own."""
 _NEXT_WORD = re.compile(r"[^\W\d_]{2,}(?=\s)")
 _MAY_END = re.compile(r"[^\w\s,'’-]")
 _PLAIN_SIGNS = frozenset("0123456789.,;:!?%€$£&/+°-")
@@ -67,6 +69,8 @@ class UnfinishedText:
         self._settled: list[JudgedSentence] = []
         self._next = 0
         """Where the first sentence after the settled ones starts, or its line."""
+        self._tried: tuple[int, tuple[int, ...]] | None = None
+        """What `_next` and the possible ends were when it was last looked at what has settled."""
         self._released = 0
         self._cited = 0
 
@@ -76,8 +80,10 @@ class UnfinishedText:
         self._text = unwrapped(closed_part(self._reply), self._hits)
         if not any(char.isspace() for char in piece):
             return "", ()  # the last word may go on
-        if not _may_settle(self._text[self._next :]):
+        ends = _possible_ends(self._text[self._next :])
+        if ends is None or (self._next, ends) == self._tried:
             return "", ()
+        self._tried = self._next, ends
         self._settle()
         final = self._final()
         if final is None or len(final[0]) <= self._released:
@@ -118,12 +124,21 @@ class UnfinishedText:
         return text, numbered_citations(kept)
 
 
-def _may_settle(text: str) -> bool:
-    """Whether a sentence may have settled in the text behind the settled ones: a quick look, never False if one has."""
-    if "\n" in text or has_unspaced(text):
-        return True
-    sign = _MAY_END.search(text)
-    return sign is not None and len(list(islice(_NEXT_WORD.finditer(text, sign.end()), _NEXT_WORDS))) == _NEXT_WORDS
+def _possible_ends(text: str) -> tuple[int, ...] | None:
+    """Tell by a quick look where sentences may have settled in the text behind the settled ones; None if none can have.
+
+    It stays the same until a further one may have: most words end nothing, and a thorough look at each takes long.
+    """
+    if has_unspaced(text):
+        return (len(text),)
+    next_words = [match.start() for match in _NEXT_WORD.finditer(text)]
+    before = next_words[-_NEXT_WORDS] if len(next_words) >= _NEXT_WORDS else 0
+    last = max((sign.end() for sign in _MAY_END.finditer(text, 0, before)), default=0)
+    lines = text.count("\n")
+    if not lines:
+        return (last,) if last else None
+    begun = sum(start > text.rindex("\n") for start in next_words)
+    return last, lines, min(begun, _LINE_WORDS)
 
 
 def _settled_count(text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit]) -> int:
@@ -183,7 +198,7 @@ def _is_plain(line: str) -> bool:
 
 
 def _up_to_last_space(text: str) -> str:
-    return text[: max((index + 1 for index, char in enumerate(text) if char.isspace()), default=0)]
+    return text[: next((end for end in range(len(text), 0, -1) if text[end - 1].isspace()), 0)]
 
 
 def _moved(sentence: Sentence, by: int) -> Sentence:
