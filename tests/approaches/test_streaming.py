@@ -13,6 +13,8 @@ from groundtune.approaches import prompts
 from groundtune.approaches.answering import stream_answer
 from groundtune.approaches.output_formats import AnswerFormat, LabelFormat, ObjectFormat, OutputFormat, TextFormat
 from groundtune.approaches.pipeline import ABSTAINED_AFTER, NOT_IN_DOCUMENTS, Pipeline
+from groundtune.citations import unfinished_text
+from groundtune.citations.answer_sentences import split_answer
 from groundtune.citations.checking import check_citations
 from groundtune.citations.unfinished_text import UnfinishedText
 from groundtune.common.answers import request_answer
@@ -170,6 +172,22 @@ SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 @example(f"[1]{MONTHS} [1].  {SENT} [2]. The rules are:\n- {DAYS} [1].\n- {MONTHS} [1].", [1])
 async def test_a_streamed_answer_is_the_whole_answer(strict: bool, text: str, sizes: list[int]) -> None:
     await assert_same(Pipeline("rag", Types(cut(text, sizes)), context=Given(), strict=strict))
+
+
+def test_a_long_line_is_looked_at_where_a_sentence_may_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+
+    def counting(*args: Any, **options: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return split_answer(*args, **options)
+
+    monkeypatch.setattr(unfinished_text, "split_answer", counting)
+    unfinished = UnfinishedText(HITS)
+    for _ in range(20):  # after a quotation mark no sentence of the line is certain before its end
+        for word in f'The manual says "{DAYS}" [1]. '.split():
+            unfinished.add(f"{word} ")
+    assert 20 <= looked <= 60
 
 
 @pytest.mark.slow

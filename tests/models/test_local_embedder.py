@@ -8,7 +8,7 @@ import pytest
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.models import local_embedder
 from groundtune.models.local_embedder import BundledEmbedder, SentenceTransformerEmbedder, embed_sorted, verify_sha256
-from groundtune.models.minilm import NumpyEncoder, TorchEncoder, round_up
+from groundtune.models.minilm import ONE_THREAD_TOKENS, NumpyEncoder, TorchEncoder, round_up
 
 TEXTS = [
     "How long is the refund window?",
@@ -69,6 +69,21 @@ async def test_few_texts_and_many_give_the_same_vectors(reference: np.ndarray) -
         assert (vectors.dtype, vectors.shape) == (np.float32, (len(TEXTS), 384))
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
         assert (vectors * reference).sum(axis=1).min() > 0.999
+
+
+def test_a_question_takes_one_thread_of_torch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    encoder, threads = TorchEncoder(folder, bfloat16=False), list[int]()
+    monkeypatch.setattr(encoder, "_forward", lambda rows: threads.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        encoder.encode([[101, 102]])
+        encoder.encode([[101, 102]] * ONE_THREAD_TOKENS)
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1, 2]
 
 
 async def test_order_and_batch_do_not_change_a_vector(bundled: BundledEmbedder) -> None:
