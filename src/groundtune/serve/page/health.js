@@ -127,7 +127,8 @@ function bars(title, days, names, text) {
   const sums = days.map(({ parts }) => parts.reduce((sum, part) => sum + part, 0));
   const most = Math.max(...sums);
   if (!most) return null;
-  const isNamed = (at) => !many || at === days.length - 1 || (sums[at] === most && at < days.length - 2);
+  const isNamed = (at) => !many || (sums[at] === most && at > 0 && at < days.length - 1);
+  const caption = `${title}, ${dayName(days[0].label)} to ${dayName(days.at(-1).label)}`;
   const scale = (height - 34) / most;
   const marks = days.flatMap(({ label, parts }, at) => {
     let top = height - 18;
@@ -142,8 +143,12 @@ function bars(title, days, names, text) {
   const told = days.map(({ label, parts }) => `${label}: ${parts.map((part, kind) => `${text(part)} ${names[kind]}`).join(", ")}`);
   const legend = names.length > 1 ? h("ul", { class: "legend" }, names.map((name, kind) =>
     h("li", null, svg("svg", { width: 12, height: 12, "aria-hidden": "true" }, svg("rect", { class: `bar-${kind}`, width: 12, height: 12 })), name))) : null;
-  return h("figure", { class: "bars" }, h("figcaption", { class: "soft small" }, title),
+  return h("figure", { class: "bars" }, h("figcaption", { class: "soft small" }, caption),
     svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}. ${told.join("; ")}` }, marks.filter(Boolean)), legend);
+}
+
+function dayName(iso) {
+  return dateTime(iso).split(" ").slice(0, 2).join(" ");
 }
 
 // -- panels -----------------------------------------------------------------------------------------------------
