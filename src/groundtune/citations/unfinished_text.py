@@ -143,9 +143,10 @@ def _possible_ends(text: str) -> tuple[int, ...] | None:
 
 def _settled_count(text: str, answer_sentences: Sequence[Sentence], hits: Sequence[Hit]) -> int:
     """Return how many sentences no later text can change. The text ends with white space."""
+    markers = find_markers(text, hits)
     for count in range(len(answer_sentences) - 1, 0, -1):
         last, following = answer_sentences[count - 1 : count + 1]
-        if _stays(following) and (last.line != following.line or _apart(text, answer_sentences, count, hits)):
+        if _stays(following) and (last.line != following.line or _apart(text, answer_sentences, count, markers, hits)):
             return _with_known_markers(text, answer_sentences, count)
     return 0
 
@@ -167,8 +168,10 @@ def _stays(sentence: Sentence) -> bool:
     return any(len(word) > 1 and word.isalpha() and not is_source_word(word) for word in words(sentence.text))
 
 
-def _apart(text: str, answer_sentences: Sequence[Sentence], count: int, hits: Sequence[Hit]) -> bool:
-    """Whether the first `count` sentences stay apart from the next one, which is in the same line.
+def _apart(
+    text: str, answer_sentences: Sequence[Sentence], count: int, markers: Sequence[Marker], hits: Sequence[Hit]
+) -> bool:
+    """Whether the first `count` sentences stay apart from the next one in the same line. markers: all in the text.
 
     Within a line, the end of a sentence may depend on text far behind it: a closing quotation mark or bracket, the next
     item of a list. It does not in plain text, once three more words are known; tests compare many texts with their
@@ -181,10 +184,10 @@ def _apart(text: str, answer_sentences: Sequence[Sentence], count: int, hits: Se
     if len(next_words) < _NEXT_WORDS or not text[following.start - 1].isspace():
         return False
     start, end = first.line[0], next_words[-1].end()
-    markers = [marker for marker in find_markers(text, hits) if start <= marker.start < end]
-    if any(marker.start <= first.start for marker in markers) or not all(marker.settled for marker in markers):
+    inside = [marker for marker in markers if start <= marker.start < end]
+    if any(marker.start <= first.start for marker in inside) or not all(marker.settled for marker in inside):
         return False
-    plain = without_spans(text, body, end, [(marker.start, marker.end) for marker in markers])[0]
+    plain = without_spans(text, body, end, [(marker.start, marker.end) for marker in inside])[0]
     return _is_plain(plain) and not any(
         may_continue(text[max(last.start, body) : following.start], hit.passage.text) for hit in hits
     )
