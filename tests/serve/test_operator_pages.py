@@ -119,7 +119,9 @@ def test_the_page_of_a_run_follows_what_it_shows(compared: Running) -> None:
     (folder / "results.jsonl").touch()
     assert HTTP.get(url).status_code == 200
     assert page.stat().st_mtime_ns > before
-    assert HTTP.get(f"{compared.url}/runs/nowhere").status_code == 404
+    missing = HTTP.get(f"{compared.url}/runs/nowhere")
+    assert missing.status_code == 404
+    assert "no run &#x27;nowhere&#x27;" in missing.text
 
 
 def test_advice_follows_each_answer_and_is_kept_on_demand(visit: Visit, compared: Running) -> None:  # noqa: F811

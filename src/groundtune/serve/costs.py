@@ -7,9 +7,9 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from groundtune.errors import GroundtuneError
 from groundtune.project import Project
-from groundtune.serve.errors import told_in_full
-from groundtune.serve.pages import COSTS, entered, show
+from groundtune.serve.pages import COSTS, entered, failed_page, show
 from groundtune.serve.serving import By
 from groundtune.workflows.costing import CostTerms, assumed_costs
 from groundtune.workflows.report_page import costs_content
@@ -25,8 +25,10 @@ async def show_costs(request: Request, serving: By, hosting: Literal["per_use", 
     if isinstance(caller, Response):
         return caller
     async with serving.live.lease() as project:
-        with told_in_full():
+        try:
             content = await asyncio.to_thread(_content, project, hosting)
+        except GroundtuneError as error:
+            return failed_page(request, caller, COSTS, error)
     draws = content.pop("draws")
     return await show(request, COSTS, data={"page": content, "draws": draws})
 

@@ -13,9 +13,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from groundtune.errors import GroundtuneError, MissingError
 from groundtune.report.html import embedded_json
 from groundtune.serve.callers import COOKIE, Caller, caller_of
-from groundtune.serve.errors import RequestRefusedError, refused
+from groundtune.serve.errors import RequestRefusedError, refused, told
 from groundtune.serve.roles import may_ask, may_operate, may_review
 from groundtune.serve.security_headers import PAGE_POLICY
 from groundtune.serve.serving import serving_of
@@ -136,8 +137,17 @@ async def entered(request: Request, page: Page) -> Caller | Response:
         return sign_in_page(next_=request.url.path + query)
     if page.may_see(request, caller):
         return caller
-    content = f'<h1>{html.escape(page.label)}</h1><p class="problem">This page is not for you.</p>'
-    return framed(request, caller, content, title=page.label, kind=page.kind, status=403)
+    return _without_content(request, caller, page, "This page is not for you.", status=403)
+
+
+def failed_page(request: Request, caller: Caller, page: Page, error: GroundtuneError) -> HTMLResponse:
+    """Return a page for operators that says in full why it has nothing to show."""
+    return _without_content(request, caller, page, told(error), status=404 if isinstance(error, MissingError) else 409)
+
+
+def _without_content(request: Request, caller: Caller, page: Page, why: str, *, status: int) -> HTMLResponse:
+    content = f'<h1>{html.escape(page.label)}</h1><p class="problem">{html.escape(why)}</p>'
+    return framed(request, caller, content, title=page.label, kind=page.kind, here=page, status=status)
 
 
 def framed(

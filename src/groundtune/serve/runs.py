@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from groundtune.errors import GroundtuneError
 from groundtune.report.html import served_page
 from groundtune.serve.errors import told_in_full
-from groundtune.serve.pages import RUNS, entered, navigation, show
+from groundtune.serve.pages import RUNS, entered, failed_page, navigation, show
 from groundtune.serve.roles import Operator
 from groundtune.serve.serving import By
 from groundtune.serve.wire_citations import passage_url
@@ -34,8 +35,10 @@ async def show_run(name: str, request: Request, serving: By) -> Response:
         return caller
     links = navigation(request, caller, RUNS)
     async with serving.live.lease() as project:
-        with told_in_full():
+        try:
             file = await asyncio.to_thread(current_page, project.workspace, name)
+        except GroundtuneError as error:
+            return failed_page(request, caller, RUNS, error)
         page, policy = await asyncio.to_thread(_in_frame, file, links)
     headers = {"Content-Security-Policy": f"{policy}; frame-ancestors 'none'"}
     return Response(page, media_type="text/html; charset=utf-8", headers=headers)
