@@ -254,4 +254,4 @@ def test_tables_names_and_progress_without_a_terminal(
     monkeypatch.setattr(output, "SPARSE_SECONDS", 0.0)
     with output.progress("ingest", total=1000) as bar:
         bar.update(10, now="x")
-    assert capsys.readouterr() == ("", "ingest: 10 of 1,000\n")
+    assert capsys.readouterr() == ("", "ingest: 10 of 1,000 (x)\n")
