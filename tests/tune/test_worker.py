@@ -138,7 +138,9 @@ def test_a_killed_training_may_have_run_out_of_memory(job: Job) -> None:
 
 
 @pytest.mark.slow
-def test_a_missing_base_is_exit_code_3(job: Job) -> None:
+def test_a_missing_base_is_exit_code_3(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)  # a document of that name is no module
     write_job(Job(job.folder, "desk", "classifier", str(job.folder / "none"), {"device": "cpu"}), ROWS, [])
     with pytest.raises(MissingError):
         asyncio.run(launch_training(job.folder, module=PROCESS))
