@@ -37,7 +37,7 @@ async def show_passage(passage_id: str, request: Request, serving: By) -> Respon
     passage, document = found
     title = document.title or document.source
     texts = {"title": title, "place": place(passage.source, passage.heading, passage.page)}
-    raw = {"text": passage_html(passage, document), "looks": _looks(passage, document)}
+    raw = {"text": passage_html(passage, document)}
     content = filled("passage.html", raw, **texts)
     return framed(request, caller, content, title=title, kind="in-document", scripts=("document.js",))
 
@@ -51,13 +51,16 @@ def _looks(passage: Passage, document: Document) -> str:
 
 
 def passage_html(passage: Passage, document: Document) -> str:
-    """Return the text of the document as HTML: the passage marked by its offsets, a line where each page begins."""
+    """Return the text of the document as HTML: the passage marked by its offsets, a line where each page begins.
+
+    Above the passage of a PDF its page can be opened as it looks.
+    """
     first, last = max(0, passage.start - SHOWN), min(len(document.text), passage.end + SHOWN)
     before = text_with_pages(document, first, passage.start)
     marked = text_with_pages(document, passage.start, passage.end)
     after = text_with_pages(document, passage.end, last)
     mark = f'<mark id="passage" tabindex="-1" autofocus>{marked}</mark>'
-    return left_out(first) + before + mark + after + left_out(len(document.text) - last)
+    return left_out(first) + before + _looks(passage, document) + mark + after + left_out(len(document.text) - last)
 
 
 def text_with_pages(document: Document, start: int, end: int) -> str:
