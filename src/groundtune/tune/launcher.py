@@ -65,8 +65,8 @@ async def launch_training(
 
 def _environment() -> dict[str, str]:
     """Disable progress bars and parallel tokenizers, and keep OpenMP threads from spinning while they wait: beside
-    other work, spinning made a step several times as slow. Modules are never looked for in the folder that a training is
-    started from, where a document may be named json.py.
+    other work, spinning made a step several times as slow. Modules are never looked for in the folder that a training
+    is started from, where a document may be named json.py.
     """
     fixed = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONSAFEPATH": "1", "TOKENIZERS_PARALLELISM": "false"}
     configured = any(name in os.environ for name in WAITING)
