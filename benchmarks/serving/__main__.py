@@ -4,6 +4,7 @@
     python -m benchmarks.serving soak [--minutes 30]
     python -m benchmarks.serving faults [--requests 20]
     python -m benchmarks.serving schema [--examples 200]
+    python -m benchmarks.serving shadow [--requests 80]
 
 The model is scripted: 200 ms, then 150 tokens that quote the first passage of the prompt. Client, model server and
 `groundtune serve` are processes of their own.
@@ -16,6 +17,7 @@ every request is answered.
 `faults`: every request ends in an answer, a degraded answer or a clear error within its time budget, and no record of
 an answer and no feedback is lost.
 `schema`: requests made from the OpenAPI document get no 5xx, and replies are as the document says (schemathesis).
+`shadow`: a second approach that answers every question unseen delays the answers that are sent by no measurable time.
 
 Exit code 1 if a target is missed. `--folder` keeps the project with its index for the next run.
 """
@@ -28,13 +30,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.common import machine
-from benchmarks.serving import faults, latency, schema, soak
+from benchmarks.serving import faults, latency, schema, shadow, soak
 
 BENCHMARKS: Mapping[str, Callable[[Path, argparse.Namespace], bool]] = {
     "latency": latency.run,
     "soak": soak.run,
     "faults": faults.run,
     "schema": schema.run,
+    "shadow": shadow.run,
 }
 
 
@@ -45,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="latency: how long the server is measured")
     parser.add_argument("--minutes", type=float, default=30, help="soak: how long the server is loaded")
     parser.add_argument("--examples", type=int, default=200, help="schema: requests to each endpoint")
-    parser.add_argument("--requests", type=int, default=20, help="faults: how many are sent for each")
+    parser.add_argument("--requests", type=int, default=20, help="faults: sent for each; shadow: pairs")
     parser.add_argument("--folder", type=Path, help="where the project is kept; default: a temporary folder")
     options = parser.parse_args()
     print(f"serving {options.benchmark}; {machine()}", flush=True)
