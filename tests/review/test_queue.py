@@ -30,11 +30,11 @@ class Desk:
     def queue(self, settings: ReviewConfig = ALL) -> ReviewQueue:
         return ReviewQueue(self.workspace, settings)
 
-    def answer(self, number: int, **more: Any) -> str:
+    def answer(self, number: int, *, text: str = "42", **more: Any) -> str:
         name = f"{number:032x}"
         record = {"id": name, "time": (START + timedelta(minutes=number)).isoformat(timespec="milliseconds")}
         record |= {"status": "answered", "groups": [], "confidence": 0.9, "citations": [], "passages": []}
-        self.audit.append({**record, **more}, {"question": f"What is {number}?", "answer": "42"})
+        self.audit.append({**record, **more}, {"question": f"What is {number}?", "answer": text})
         return name
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from groundtune.config import CheckConfig
 from groundtune.config.review_table import ReviewConfig
 from groundtune.dataset.editing import merge_examples
 from groundtune.dataset.examples import read_examples
+from groundtune.measure.output_checks import make_checks
 from groundtune.types import Example
 from groundtune.workflows.promoting import PromotionBasis, PromotionReport, collect, promote
 from groundtune.workflows.reviewing_answers import ServedAnswers, agreements, list_items
@@ -32,7 +34,8 @@ class Shop(Desk):
 
     def basis(self) -> PromotionBasis:
         merge_examples(self.workspace.root / "examples.jsonl", [TESTED])
-        return PromotionBasis([TESTED], ["*.jsonl"], "english", str.strip)
+        checks = make_checks([CheckConfig(name="no apology", absent="sorry")], self.workspace.root)
+        return PromotionBasis([TESTED], ["*.jsonl"], "english", str.strip, checks)
 
     def promote(self) -> PromotionReport:
         parts = self.workspace, self.queue(), ServedAnswers(None), self.file, self.basis()
@@ -122,6 +125,7 @@ def test_only_good_answers_are_collected(shop: Shop) -> None:
         ),
         "somebody disliked it": shop.served(15, confidence=1.0),
         "rejected in review": shop.served(16, confidence=1.0),
+        'it fails the check "no apology"': shop.served(17, text="sorry, 42", confidence=1.0),
     }
     shop.feedback.append(liked, "down", comment="", caller="x")
     shop.feedback.append(liked, "up", comment="", caller="x")  # the latest of a caller counts

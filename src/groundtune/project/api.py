@@ -570,7 +570,8 @@ class Project(AsyncVerbs):
         """Add served answers that are good by rule to a file of examples, as train examples, each once.
 
         Taken are whole answers without unsupported sentences that nobody disliked and no reviewer changed, if somebody
-        liked them, their citations are all exact, or their confidence is at least `min_confidence`. Raises BusyError.
+        liked them, their citations are all exact, or their confidence is at least `min_confidence`; and they pass the
+        `[[checks]]`. Raises BusyError.
         """
         return self.loop.run(self.acollect(target, min_confidence=min_confidence, progress=progress))
 

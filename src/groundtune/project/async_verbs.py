@@ -33,6 +33,7 @@ from groundtune.ingest.access_rules import may_read
 from groundtune.ingest.originals import SENTENCES, has_page_images, original_of
 from groundtune.ingest.page_images import draw_page
 from groundtune.ingest.sync import SyncProgress, SyncReport
+from groundtune.measure.output_checks import make_checks
 from groundtune.measure.retrieval_quality import RetrievalReport
 from groundtune.project.older_versions import mark_older_versions
 from groundtune.project.replaying import Replay, approach_of_record, compare_answers
@@ -879,7 +880,8 @@ class AsyncVerbs:
         """Add served answers that are good by rule to a file of examples, as train examples, each once.
 
         Taken are whole answers without unsupported sentences that nobody disliked and no reviewer changed, if somebody
-        liked them, their citations are all exact, or their confidence is at least `min_confidence`. Raises BusyError.
+        liked them, their citations are all exact, or their confidence is at least `min_confidence`; and they pass the
+        `[[checks]]`. Raises BusyError.
         """
         path = Path(target)
         async with self._served_answers() as answers:
@@ -909,7 +911,8 @@ class AsyncVerbs:
         async with self.session.resources() as resources:
             parse = partial(reviewing_answers.output_of_edit, resources.output_format)
         existing = await asyncio.to_thread(self.session.examples)
-        return promoting.PromotionBasis(existing, self.config.examples.files, self.config.language, parse)
+        checks = make_checks(self.config.checks, self.root, language=self.config.language)
+        return promoting.PromotionBasis(existing, self.config.examples.files, self.config.language, parse, checks)
 
     # -- models --------------------------------------------------------------------------------------------------------
 

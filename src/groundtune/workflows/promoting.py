@@ -12,6 +12,7 @@ from groundtune.dataset.editing import merge_examples
 from groundtune.dataset.examples import find_examples, read_examples
 from groundtune.dataset.new_examples import COLLECTED, REVIEWED, KnownInputs
 from groundtune.display import Block, Displayed, Line
+from groundtune.measure.output_checks import Check
 from groundtune.records.audit_log import AuditLog
 from groundtune.records.feedback import FeedbackLog
 from groundtune.review.promotion import ParseOutput, as_answer, to_example
@@ -38,6 +39,8 @@ class PromotionBasis:
     language: str
     """Of the project, by its name in the project file."""
     parse: ParseOutput
+    checks: Sequence[Check] = ()
+    """`[[checks]]` that a text must pass before it is collected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ async def collect(
 
     An answer is taken if it is whole, not an abstention and not from an approach that stood in for another; if every
     sentence is supported, as far as that is known, nobody disliked it, and no reviewer did anything but accept it; and
-    if somebody liked it, its citations are all exact, or its confidence is at least `min_confidence`. Raises BusyError.
+    if somebody liked it, its citations are all exact, or its confidence is at least `min_confidence`; and if it passes
+    the project's checks. Raises BusyError, and UsageError when the function of a check fails.
     """
     with workspace.lock(LOCK, timeout_seconds=LOCK_SECONDS):
         run = await asyncio.to_thread(_Run, workspace.root, target, basis)
@@ -137,7 +141,7 @@ async def collect(
             liked = ratings.get(answer, ())
             reason = _doubt(served, liked, queued.get(answer), min_confidence)
             example = reason or to_example(served, run.there, name=name, origin=COLLECTED, parse=basis.parse)
-            run.take(served, example)
+            run.take(served, _checked(served.text, example, basis.checks))
         return await asyncio.to_thread(run.write)
 
 
@@ -193,6 +197,14 @@ def _doubt(answer: ServedAnswer, ratings: Sequence[str], item: QueueItem | None,
     _, reason = accept_answer(as_answer(answer), min_confidence=min_confidence)
     liked = "up" in ratings and answer.status == "answered" and answer.cut is None
     return None if liked else reason or None
+
+
+def _checked(text: str, example: Example | str, checks: Sequence[Check]) -> Example | str:
+    """Return an example whose text passes the checks as it is; else the first check that it fails."""
+    if isinstance(example, str):
+        return example
+    failed = next((check.name for check in checks if check.test(text, example) < 1), None)
+    return example if failed is None else f'it fails the check "{failed}"'
 
 
 def _ratings(workspace: Workspace) -> dict[str, tuple[str, ...]]:
