@@ -1,7 +1,7 @@
 """Claim: the server adds little to the model's own time, does not grow, and answers whatever fails around it.
 
     python -m benchmarks.serving latency [--passages 10000] [--seconds 60]
-    python -m benchmarks.serving soak [--minutes 30]
+    python -m benchmarks.serving soak [--minutes 30] [--rate 5]
     python -m benchmarks.serving faults [--requests 20]
     python -m benchmarks.serving schema [--examples 200]
     python -m benchmarks.serving shadow [--requests 80]
@@ -12,8 +12,8 @@ The model is scripted: 200 ms, then 150 tokens that quote the first passage of t
 `latency`: at 10 requests a second (open loop, Poisson arrivals, counted from when a request was due) the server adds
 under 40 ms (median) and under 120 ms (95th percentile) to the model's own time; the rate at which the 95th percentile
 passes 500 ms, beside that of a bare FastAPI proxy to the same model; 50 streams at once arrive whole.
-`soak`: 5 requests a second of all kinds; memory grows by less than 5% after the warm-up, no handle stays open, and
-every request is answered.
+`soak`: requests of all kinds at a steady rate; memory grows by less than 5% after the warm-up, no handle stays open,
+and every request is answered.
 `faults`: every request ends in an answer, a degraded answer or a clear error within its time budget, and no record of
 an answer and no feedback is lost.
 `schema`: requests made from the OpenAPI document get no 5xx, and replies are as the document says (schemathesis).
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=60, help="latency: how long the server is measured")
     parser.add_argument("--minutes", type=float, default=30, help="soak: how long the server is loaded")
+    parser.add_argument("--rate", type=float, default=5, help="soak: requests a second")
     parser.add_argument("--examples", type=int, default=200, help="schema: requests to each endpoint")
     parser.add_argument("--requests", type=int, default=20, help="faults: sent for each; shadow: pairs")
     parser.add_argument("--folder", type=Path, help="where the project is kept; default: a temporary folder")

@@ -19,7 +19,6 @@ from benchmarks.serving import place
 from benchmarks.serving.client import arrivals, ask, open_client
 from benchmarks.serving.place import Place, Running
 
-RATE = 5.0
 KINDS = {"whole": 8, "streamed": 8, "leaves": 1, "search": 3, "quotes": 2, "feedback": 2, "models": 1, "invalid": 1}
 """Kinds of requests, with their shares."""
 GROWTH = 0.05
@@ -54,11 +53,11 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
     with place.model() as model:
         place.write_project_file(folder, model_url=model.url, more="[fallback]\nmax_seconds = 60\n")
         with place.groundtune(folder, log=log) as ours:
-            measured = asyncio.run(_soak(made, model, ours, seconds))
+            measured = asyncio.run(_soak(made, model, ours, seconds, options.rate))
     return _report(measured, seconds)
 
 
-async def _soak(made: Place, model: Running, ours: Running, seconds: float) -> Measured:
+async def _soak(made: Place, model: Running, ours: Running, seconds: float, rate: float) -> Measured:
     measured = Measured()
     draw = random.Random(place.SEED)
     start = time.monotonic()
@@ -85,7 +84,7 @@ async def _soak(made: Place, model: Running, ours: Running, seconds: float) -> M
             measured.problems.append(f"{at:.0f} s, {kind}: {problem}")
 
     background = [asyncio.create_task(watch()), asyncio.create_task(change())]
-    due = arrivals(RATE, seconds, seed=place.SEED)
+    due = arrivals(rate, seconds, seed=place.SEED)
     kinds = draw.choices(list(KINDS), weights=list(KINDS.values()), k=len(due))
     async with open_client() as client:
         for kind in KINDS:  # once each, before anything is counted
@@ -146,6 +145,8 @@ def _report(measured: Measured, seconds: float) -> bool:
     )
     for problem in measured.problems[:20]:
         print(problem[:200])
+    tenths = (measured.between(at * width, (at + 1) * width, measured.memory_mib) for at in range(10))
+    print(f"memory by tenth of the time, MiB: {' '.join(f'{each:.0f}' for each in tenths)}")
     rows = [("", f"at {warm:.0f} s", "at the end", "growth", "")]
     first, last = (measured.between(at, at + width, measured.memory_mib) for at in (warm, measured.times[-1] - width))
     is_met = last <= first * (1 + GROWTH)

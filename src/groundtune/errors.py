@@ -128,13 +128,18 @@ class ProviderError(GroundtuneError):
         hint: str | None = None,
         usage: "Usage | None" = None,
         cut: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
-        """usage: what the failed call took, where that is known. cut: the limit at which its reply was cut off."""
+        """usage: what the failed call took, where that is known. cut: the limit at which its reply was cut off.
+
+        retry_after: how many seconds the server asks to wait.
+        """
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retryable = retryable
         self.usage = usage
         self.cut = cut
+        self.retry_after = retry_after
 
     @property
     def may_be_billed(self) -> bool:

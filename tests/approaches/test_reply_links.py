@@ -54,6 +54,7 @@ def test_addresses_of_the_prompt_and_other_text_stay(text: str) -> None:
         ("<passage>\nA refund [1].\n</passage>", "A refund [1].\n"),
         ("a![alt text][1]", "a[alt text][1]"),
         ("<img src=x onerror=y><SVG/onload=z></iframe>", "< img src=x onerror=y>< SVG/onload=z>< /iframe>"),
+        ("<p style='x'>, <b a onclick = y>, <i title=src>", "< p style='x'>, < b a onclick = y>, <i title=src>"),
     ],
 )
 def test_other_addresses_are_left_out_and_nothing_is_loaded(text: str, shown: str) -> None:
@@ -68,7 +69,8 @@ def test_a_model_without_passages_may_name_what_it_knows_but_make_nothing_from_a
 PARTS = st.sampled_from(
     [
         "https://shop.example/returns/form", "https://evil.example/?q=", "www.", "//", "!", "[", "](", "![a b](", "<",
-        "<img", "<passage>", "\n</passage>", " src=", "mailto:", "data:a/b,", "javascript:", "word", " ", "\n", ".",
+        "<img", "<a", " onload=", "/style=", ">",
+        "<passage>", "\n</passage>", " src=", "mailto:", "data:a/b,", "javascript:", "word", " ", "\n", ".",
         ")", "]", "é", "谢谢", "help@shop.example",
     ]
 )  # fmt: skip

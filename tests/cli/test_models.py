@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from filelock import FileLock
 from groundtune.cli import main
 from groundtune.cli.models.export import serve_command
 from groundtune.common.files import write_json
+from groundtune.ingest.forgotten import Forgotten, ForgottenSource, write_forgotten
 from groundtune.tune.artifacts import file_digests, write_artifact
 from groundtune.tune.incomplete import why_untrained
 from groundtune.tune.job import FAILURE, LOCK, Job, write_job
 from groundtune.types import Artifact
+from groundtune.workspace import Workspace
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -319,6 +322,23 @@ def test_a_classifier_is_not_exported_but_copied(models: Path, run: Run, tmp_pat
     assert "fast-2 is a classifier, and only lora models are exported" in err
     assert f"hint: copy its folder {models / 'fast-2'}" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_has_seen_what_was_forgotten_is_not_exported(models: Path, run: Run, tmp_path: Path) -> None:
+    seen = artifact("chat", 4, kind="lora", seen_documents=("docs/a.md#3",), details={"serve": {"path": "merged"}})
+    write_artifact(models / "chat-4", seen)
+    write_json(models / "chat-4/merged/config.json", {})
+    entry = ForgottenSource("docs/a.md", "2026-01-05T00:00:00+00:00")
+    out = ["export", "chat", "--target", str(tmp_path / "out")]
+    write_forgotten(Workspace(tmp_path), Forgotten([entry]))
+    code, _, err = run(*out)
+    assert code == 2
+    assert "chat-4 was trained on what was forgotten since: docs/a.md" in err
+    assert "groundtune tune chat; to keep the model: groundtune forget docs/a.md --keep-models" in err
+    assert not (tmp_path / "out").exists()
+    write_forgotten(Workspace(tmp_path), Forgotten([replace(entry, kept_models=("chat-4",))]))
+    assert run(*out)[0] == 0
+    assert (tmp_path / "out/config.json").exists()
 
 
 @pytest.mark.parametrize(("rank", "flag"), [(4, 8), (16, 16), (24, 32)])

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from groundtune.cli import main
+from groundtune.models.hosted_embedder import HostedEmbedder
 from groundtune.records.spending import Spending, Spent, period_end
 from groundtune.serve.callers import budget_problem
 from groundtune.serve.keys import ApiKey, KeyFile
-from groundtune.testing.scripted_server import Reply
+from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.workspace import Workspace
-from tests.serve.conftest import ANSWER, FIRST, HTTP, QUESTION, SECOND, Running, Serve, write_project
+from tests.serve.conftest import ANSWER, FIRST, HTTP, QUESTION, SECOND, Running, Serve, running, write_project
 from tests.serve.test_running import wait_until
 
 PRICE = "[prices.m]\ninput_per_million = 1000\noutput_per_million = 1000\n"
@@ -62,6 +63,28 @@ def test_tasks_of_front_ends_are_charged_and_free_answers_are_free(serve: Serve)
     assert spending.spent(key.id, "month").usd == pytest.approx(0.2)
     assert ask(server, secret, model="quote-hybrid").status_code == 200
     assert spending.spent(key.id, "month") == Spent(pytest.approx(0.2), 0, pytest.approx(0.2))
+
+
+def test_vectors_of_a_paid_embedder_are_charged(tmp_path: Path) -> None:
+    with ScriptedServer() as model:
+        embedder = HostedEmbedder("e", base_url=model.base_url, dimension=64)
+        table = f'[embedder]\nkind = "openai"\nmodel = "e"\nbase_url = "{model.base_url}"\ndimension = 64\n'
+        limits = "[prices.e]\ninput_per_million = 1000\n[serve]\nbudget_usd_per_day = 0.01\n"
+        with running(write_project(tmp_path / "project", table + limits), embedder) as server:
+            keys, spending = KeyFile(server.project.workspace), Spending(server.project.workspace)
+            key, secret = keys.create("ann", budget_usd=0.005, budget_per="day")
+            _, other = keys.create("bob")
+            texts, search = {"model": "e", "input": ["refund"]}, {"query": "refund"}  # 4 tokens each, by estimate
+            assert ask(server, secret, "/v1/embeddings", **texts).status_code == 200
+            assert spending.spent(key.id, "day") == Spent(pytest.approx(0.004), 0, pytest.approx(0.004))
+            assert ask(server, secret, "/api/search", **search).status_code == 200
+            assert spending.spent(key.id, "day").usd == pytest.approx(0.008)
+            assert "of this key" in ask(server, secret, "/v1/embeddings", **texts).json()["error"]["message"]
+            assert ask(server, other, "/v1/embeddings", **texts).status_code == 200
+            for path, body in (("/v1/embeddings", texts), ("/api/search", search)):
+                refused = ask(server, other, path, **body)
+                assert refused.status_code == 429
+                assert "the budget of the day is spent" in refused.json()["error"]["message"]
 
 
 def test_a_budget_that_nobody_can_keep_is_said_to_be_one(serve: Serve) -> None:

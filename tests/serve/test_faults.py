@@ -78,6 +78,16 @@ def test_without_an_approach_that_stands_in_the_error_is_told_in_time(serve: Ser
         assert time.monotonic() - start < 10
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_server_that_asks_to_wait_too_long_is_not_waited_for(serve: Serve, stream: bool) -> None:
+    server = serve("[serve]\nseconds = 20\n", reply=Reply("slow down", status=429, headers={"Retry-After": "30"}))
+    start = time.monotonic()
+    reply = chat(server, stream=stream)
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "30")
+    assert told(reply)["code"] == "rate_limit"
+    assert time.monotonic() - start < 10
+
+
 def test_an_answer_that_cannot_be_recorded_is_refused(serve: Serve) -> None:
     server = serve(reply=Reply(ANSWER))
     assert chat(server).status_code == 200

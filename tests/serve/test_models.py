@@ -52,6 +52,18 @@ def test_with_a_fallback_an_untrained_model_answers_degraded(serve: Serve) -> No
     assert "tuned" not in [model.id for model in server.client().models.list()]
 
 
+def test_a_broken_file_of_examples_leaves_the_models_that_need_none(serve: Serve) -> None:
+    server = serve('[examples]\nfiles = ["examples.jsonl"]\n', reply=script)
+    (server.project.root / "examples.jsonl").write_text('{"input": "When?"\n')
+    ids = [model.id for model in server.client().models.list()]
+    assert {"acme", "auto", "rag", "quote-hybrid"} <= set(ids)
+    assert "fewshot" not in ids
+    for model in ("acme", "auto", "rag"):
+        assert ask(server, model).choices[0].message.content
+    with pytest.raises(BadRequestError, match="cannot be asked now"):
+        ask(server, "fewshot")
+
+
 def test_the_registry_is_built_once(quotes: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Any] = []
     build = approach_registry.build_registry

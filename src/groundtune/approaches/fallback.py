@@ -11,6 +11,7 @@ from groundtune.approaches.answering import require_admission, stream_answer
 from groundtune.common.answers import request_answer, total_usage
 from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.common.event_loop import closing
+from groundtune.common.time_limit import time_limit
 from groundtune.errors import AccessError, ConfigError, GroundtuneError, MissingError, ProviderError, UsageError
 from groundtune.protocols import Approach
 from groundtune.types import Answer, AnswerEvent, Done, Question, Reset, Retrieved, Sampling, Usage
@@ -76,7 +77,8 @@ class Fallback:
             with request.attempt(link) as approach:
                 if approach:
                     async with asyncio.timeout(share):
-                        answer = await request_answer(approach, question)
+                        with time_limit(share):
+                            answer = await request_answer(approach, question)
                     return request.whole(answer, approach)
         raise request.error()
 
@@ -109,7 +111,8 @@ class Fallback:
 async def _next(events: AsyncIterator[AnswerEvent], end: float) -> AnswerEvent | None:
     """Return the next event, or None after the last. Raises TimeoutError at `end`, in seconds of the loop."""
     async with asyncio.timeout_at(end):
-        return await anext(events, None)
+        with time_limit(end - asyncio.get_running_loop().time()):
+            return await anext(events, None)
 
 
 class _Request:

@@ -224,7 +224,7 @@ class Pipeline:
         generations = [generation, *([query.generation] if query.generation else [])]
         usage = total_usage([each.usage for each in generations])
         reply = generation
-        if isinstance(self._output_format, StreamedFormat):
+        if isinstance(self._output_format, StreamedFormat) and not getattr(self._generator, "quotes", False):
             reply = replace(generation, text=self._links(gathered).guarded(generation.text))
         answer = self._read(reply, gathered.hits, usage)
         cite_seconds = time.perf_counter() - start
@@ -257,7 +257,7 @@ class Pipeline:
         return complete_answer(answer, self.name)
 
     def _links(self, gathered: "_Gathered") -> ReplyLinks:
-        """Return what watches over the addresses of a text; of a label or an object nothing is taken out."""
+        """Return what watches over the addresses of a text; of a label, an object or a quote nothing is taken out."""
         prompt = gathered.prompt
         texts = [turn.content for turn in prompt.messages] + [prompt.question] if prompt else []
         passages = [hit.passage.text for hit in gathered.hits]

@@ -4,12 +4,15 @@ Whoever plants an instruction in a document could have a page, a chat window or 
 
 An address that is in none of the texts of the prompt is left out. Images, and HTML that loads something, become text,
 whatever their address: they are fetched without a click. The delimiters of passages, which small models repeat, go too.
+A text that only quotes is not given to it: it stays word for word, and `serve/markdown.py` makes it harmless to show.
 """
 
 import re
 from collections.abc import Iterable
 
 from groundtune.common.foreign_text import PASSAGE
+from groundtune.common.loading_signs import IMAGE, TAG, UNFINISHED
+from groundtune.common.streamed_replacement import StreamedReplacement
 
 REMOVED = "[link removed]"
 WARNING = "an address that is in no passage was left out of the answer"
@@ -20,13 +23,15 @@ _SIGNS = re.compile(
     rf"(?P<address>(?<![\w/])(?:[a-z][a-z0-9+.-]{{1,15}}:)?//(?=[^\W_]){_REST}*"
     rf"|(?<![\w.@-])www\.{_REST}+"
     rf"|(?<!\w)(?:javascript|vbscript|mailto|data:[\w.+-]+/[\w.+-]+)[:;,]{_REST}+)"
-    r"|(?P<image>(?<!\w)!(?=\[)|!(?=\[[^\]\n]{0,200}\][(\[]))"
+    rf"|{IMAGE}"
     rf"|(?P<own></?{PASSAGE}>\n?)"
-    r"|(?P<tag><(?=/?(?:img|image|svg|picture|source|video|audio|track|iframe|frame|object|embed|link|script|style|base"
-    r"|meta|form|input|button)\b))",
+    rf"|{TAG}",
     re.IGNORECASE,
 )
-_BEGUN = re.compile(r"(?:!\[[^\]\n]{0,200}(?:\][!-~]*)?|[!-~]+)\Z")
+_BEGUN = re.compile(
+    rf"{UNFINISHED}|(?:(?:!\[[^\]\n]{{0,200}}\]|<[/a-z][^<>]*[<>])[!-~]*|[!-~]+)\Z",
+    re.IGNORECASE,
+)
 """The end of an unfinished text that may still become one of these."""
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:www\.)?", re.IGNORECASE)
 
@@ -41,9 +46,7 @@ class ReplyLinks:
     def __init__(self, sources: Iterable[str], *, grounded: bool) -> None:
         self._sources = "\n".join(sources).casefold()
         self._grounded = grounded
-        self._text = ""
-        self._read = 0
-        """Characters of the reply that were handed on."""
+        self._pieces = StreamedReplacement(_SIGNS, _BEGUN, self._shown)
 
     def guarded(self, text: str) -> str:
         """Return the reply without the addresses that it may not have."""
@@ -51,21 +54,11 @@ class ReplyLinks:
 
     def add(self, piece: str) -> str:
         """Return the part of the guarded reply that the next piece makes certain."""
-        self._text += piece
-        begun = _BEGUN.search(self._text, self._read)
-        return self._hand_on(begun.start() if begun else len(self._text))
+        return self._pieces.add(piece)
 
     def finish(self) -> str:
         """Return the rest."""
-        return self._hand_on(len(self._text))
-
-    def _hand_on(self, end: int) -> str:
-        shown, position = [], self._read
-        for match in _SIGNS.finditer(self._text, self._read, end):
-            shown += [self._text[position : match.start()], self._shown(match)]
-            position = match.end()
-        self._read = end
-        return "".join([*shown, self._text[position:end]])
+        return self._pieces.finish()
 
     def _shown(self, match: re.Match[str]) -> str:
         if match["tag"]:

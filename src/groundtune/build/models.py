@@ -153,6 +153,14 @@ def usd_of_vectors(config: Config) -> float | None:
     return 0.0 if local else None
 
 
+def usd_of_tokens(config: Config, tokens: int) -> float | None:
+    """Return what vectors of texts with so many tokens cost: 0 if they are computed locally; None when unknown."""
+    chosen = config.embedder
+    if chosen.kind != "openai":
+        return usd_of_vectors(config)
+    return token_prices(config, chosen).usd(chosen.model or "", {"input_tokens": tokens})
+
+
 def secret_from_env(variable: str | None) -> str | None:
     """Read a secret from an environment variable; None if none is named. Raises MissingError when it is not set."""
     if variable is None:
@@ -163,7 +171,7 @@ def secret_from_env(variable: str | None) -> str | None:
     return value
 
 
-def token_prices(config: Config, model: ModelConfig) -> Prices:
+def token_prices(config: Config, model: ModelConfig | EmbedderConfig) -> Prices:
     """Return the token prices of a model; a local model is looked up as http://localhost."""
     from groundtune.models.prices import TokenPrices
 

@@ -12,6 +12,7 @@ from groundtune.common.files import read_json, write_json
 from groundtune.common.format_version import check_version, versioned
 from groundtune.common.names import composed
 from groundtune.errors import MissingError
+from groundtune.types import Artifact
 from groundtune.workspace import Workspace
 
 FORMAT = 1
@@ -49,6 +50,12 @@ class Forgotten:
         """Return the entry of a file, a row `FILE#ID` of one, or an item; the Unicode form does not count."""
         name = composed(source).removeprefix("./")
         return self.sources.get(name) or self.sources.get(name.partition("#")[0])
+
+    def seen_by(self, artifact: Artifact) -> tuple[str, ...]:
+        """Return the forgotten sources that a model was trained on, but those for which it was kept in use."""
+        found = (self.find(source) for source in artifact.seen_documents)
+        unkept = (entry.source for entry in found if entry and artifact.id not in entry.kept_models)
+        return tuple(dict.fromkeys(unkept))
 
     def why_not(self, source: str) -> str | None:
         """Return why a source is not read; None if it is."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from groundtune.common.text import one_line
+from groundtune.common.time_limit import seconds_left
 from groundtune.errors import ProviderError, ProviderFailure, UsageError
 from groundtune.models.budget import charge_failed_attempt, mark_output_received
 from groundtune.models.dialects import Server, dialects
@@ -77,10 +78,11 @@ class Connection:
 
     An attempt times out after `timeout_seconds`; a stream, after as long without data. 429, 5xx (also if a 200 tells
     them), timeouts and broken connections are retried up to `retries` times, after a random pause of up to
-    `backoff_seconds`, doubled each time (full jitter), on top of what the server asks for. A 429 slows down all calls
-    (see `RateLimiter`). With `patience_seconds`, a request is retried after every 429 until it has waited that long in
-    total, regardless of `retries`; an endpoint that has not answered yet and does not say how long to wait gets a
-    minute at most. Raises UsageError when `base_url` is not a URL.
+    `backoff_seconds`, doubled each time (full jitter), on top of what the server asks for; not if that is more than the
+    work has left (`common/time_limit.py`). A 429 slows down all calls (see `RateLimiter`). With `patience_seconds`, a
+    request is retried after every 429 until it has waited that long in total, regardless of `retries`; an endpoint that
+    has not answered yet and does not say how long to wait gets a minute at most. Raises UsageError when `base_url` is
+    not a URL.
     """
 
     def __init__(
@@ -351,7 +353,8 @@ class Connection:
                 failure, cause = await self._explain(error), error
             told = _told(cause)
             limited, asked_seconds = failure.kind == "rate_limit", told.wait_seconds if told else None
-            if not failure.retryable:
+            failure.retry_after = asked_seconds
+            if not failure.retryable or (asked_seconds or 0.0) >= seconds_left():
                 raise failure from cause
             if limited and self.patience_seconds:
                 patience = self.patience_seconds

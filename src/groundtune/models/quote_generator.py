@@ -70,6 +70,8 @@ class QuoteGenerator:
     name = "quote"
     reads_messages = False
     """It reads the parts of a prompt, not the rendered messages."""
+    quotes = True
+    """Whatever it writes stands word for word in a passage."""
 
     def __init__(
         self, embedder: Embedder, *, language: str = "english", max_sentences: int = 2, usd: float | None = 0.0

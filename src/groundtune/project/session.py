@@ -11,7 +11,7 @@ from functools import cached_property
 from groundtune import build
 from groundtune.approaches.output_formats import OutputFormat
 from groundtune.approaches.wordings import Wording
-from groundtune.build.approach_families import ROUTED
+from groundtune.build.approach_families import ROUTED, known_names
 from groundtune.build.approach_registry import ApproachRegistry, build_registry, default_approach, needs_examples
 from groundtune.build.fallback import answering_approach, chain_names
 from groundtune.build.open_index import OpenIndex
@@ -22,7 +22,7 @@ from groundtune.common.circuit_breaker import CircuitBreaker
 from groundtune.config import Config
 from groundtune.config.fitted_values import Fitted, read_fitted
 from groundtune.dataset.examples import select_split
-from groundtune.errors import GroundtuneError, IndexMismatchError, MissingError, QuestionError, UsageError
+from groundtune.errors import ConfigError, GroundtuneError, IndexMismatchError, MissingError, QuestionError, UsageError
 from groundtune.project.example_files import ExampleFiles
 from groundtune.protocols import Approach, Embedder, Generator, IndexStorage
 from groundtune.tune.artifacts import artifact_signature
@@ -202,8 +202,21 @@ class Session:
             return built
 
     async def reasons(self) -> dict[str, str | None]:
-        """Map each approach to the reason why it cannot run, None when it can; kept until something changes."""
-        async with self.resources() as resources:
+        """Map each approach to the reason why it cannot run, None when it can; kept until something changes.
+
+        Where the examples cannot be used, only the approaches that need them cannot run.
+        """
+        try:
+            await asyncio.to_thread(self._read_task, True)
+        except (ConfigError, UsageError) as error:
+            reason = f"needs the examples, which cannot be used: {error.message.partition(chr(10))[0]}"
+            known = known_names(self._config)
+            lacks = {name: reason for name in known if needs_examples(self._config, name)}
+            return {**(await self._reasons_now(examples=False) if len(lacks) < len(known) else {}), **lacks}
+        return await self._reasons_now(examples=True)
+
+    async def _reasons_now(self, *, examples: bool) -> dict[str, str | None]:
+        async with self.resources(examples=examples) as resources:
             basis = await self._basis(resources)
             version = await resources.index.generation.version() if resources.index else None
             async with self._building:

@@ -76,7 +76,7 @@ async def search(body: Search, request: Request, serving: By, caller: From) -> d
     """Return the passages that retrieval finds, best first."""
 
     async def found() -> dict[str, Any]:
-        async with serving.turn() as project:
+        async with serving.vector_turn(caller, [body.query]) as project:
             hits = await project.asearch(body.query, k=body.k, groups=caller.groups, filters=body.filters)
             base = base_url(request, project.config.serve.public_url)
         return {"hits": [hit_fields(hit, base) for hit in hits]}

@@ -19,6 +19,7 @@ from groundtune.serve.client import EventStream, event_line, unless_client_leave
 from groundtune.serve.conversation import Turn, read_conversation
 from groundtune.serve.errors import ErrorReply
 from groundtune.serve.front_end_tasks import answer_task, task_of
+from groundtune.serve.markdown import answer_as_markdown
 from groundtune.serve.models import resolved
 from groundtune.serve.parameters import (
     FORMAT,
@@ -123,13 +124,13 @@ async def complete_chat(body: ChatRequest, request: Request, serving: By, caller
         answer = await unless_client_leaves(request, answer_task(serving, task, messages, body.sampling, caller))
         if body.stream:
             return EventStream(wire_stream(reply, _events(answer)), seconds=serving.seconds)
-        return JSONResponse(reply.whole(answer))
+        return JSONResponse(reply.whole(answer_as_markdown(answer)))
     asked = Asked(text, approach, history, body.groundtune.filters, body.sampling)
     if body.stream:
         events = await serving.begun(request, asked, caller)
         return EventStream(wire_stream(reply, events), seconds=serving.seconds)
     answer = await unless_client_leaves(request, serving.answer(asked, caller))
-    return JSONResponse(reply.whole(answer))
+    return JSONResponse(reply.whole(answer_as_markdown(answer)))
 
 
 async def _events(answer: Answer) -> AsyncGenerator[AnswerEvent, None]:

@@ -60,11 +60,11 @@ class EmbeddingRequest(BaseModel):
 
 
 @router.post("/v1/embeddings", response_model=None, responses=described(EmbeddingList))
-async def create_embeddings(body: EmbeddingRequest, request: Request, serving: By, _: From) -> dict[str, Any]:
+async def create_embeddings(body: EmbeddingRequest, request: Request, serving: By, caller: From) -> dict[str, Any]:
     """Return a vector of unit length for each text."""
 
     async def embedded() -> dict[str, Any]:
-        async with serving.turn() as project:
+        async with serving.vector_turn(caller, body.input) as project:
             _require_embedder(project, body.model)
             vectors, tokens = await project.aembed(body.input, questions=body.groundtune.questions)
         encode = _base64 if body.encoding_format == "base64" else _floats

@@ -6,6 +6,7 @@ such messages may name files of this machine, and the addresses of others.
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,9 +138,10 @@ def _reply_logged(error: BaseException) -> ErrorReply:
 def _provider_reply(error: ProviderError) -> ErrorReply:
     """Return the reply to a failure of a model's server. A key that it refuses is ours, not that of the client."""
     message = f"the model's server {MODEL_FAILURES[error.kind]}"
+    asked = {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
     if error.kind == "rate_limit":
-        return ErrorReply(429, message, "rate_limit_error", "rate_limit", headers=RETRY)
-    return ErrorReply(504 if error.kind == "timeout" else 502, message, SERVER, error.kind)
+        return ErrorReply(429, message, "rate_limit_error", "rate_limit", headers=asked or RETRY)
+    return ErrorReply(504 if error.kind == "timeout" else 502, message, SERVER, error.kind, headers=asked)
 
 
 def told(error: GroundtuneError) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from groundtune.display.answers import place
 from groundtune.serve.callers import Caller
 from groundtune.serve.errors import error_reply
+from groundtune.serve.markdown import as_markdown
 from groundtune.serve.models import approach_of
 from groundtune.serve.serving import Asked, Serving
 from groundtune.serve.wire_citations import hit_fields, passage_url, title_of
@@ -86,7 +87,7 @@ def make_mcp_server(serving: Serving, caller_of: CallerOf) -> MCPServer:
         """Find the passages of the documents that fit a query, best first. Read one with fetch."""
         async with _told():
             caller, base = caller_of(context.request_context.request)
-            async with serving.turn() as project:
+            async with serving.vector_turn(caller, [query]) as project:
                 hits = await project.asearch(query, groups=caller.groups)
             return SearchResult(results=[_found(hit, base) for hit in hits])
 
@@ -132,7 +133,7 @@ def make_mcp_server(serving: Serving, caller_of: CallerOf) -> MCPServer:
             ]
             nearest = [_found(hit, base) for hit in answer.hits] if answer.status == "abstained" else []
             return AskResult(
-                answer=answer.text,
+                answer=as_markdown(answer.text),
                 status=answer.status,
                 approach=answer.approach,
                 citations=citations,

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from groundtune.build.approach_families import ROUTED
-from groundtune.errors import MissingError, UsageError
+from groundtune.errors import ConfigError, MissingError, UsageError
 from groundtune.project import Project
 from groundtune.serve.callers import From
 from groundtune.serve.errors import refused, told
@@ -70,7 +70,7 @@ async def approach_of(project: Project, model: str) -> str | None:
         names = ", ".join(await model_ids(project))
         message = f"the model {model!r} does not exist; choose one of {names}"
         raise refused(message, param="model", code="model_not_found", status=404) from error
-    except MissingError as error:
+    except (ConfigError, MissingError) as error:
         log.warning(logged(told(error)))
         message = f"the model {model!r} cannot be asked now; the log of the server says why"
         raise refused(message, param="model", code="model_not_ready") from error

@@ -14,6 +14,7 @@ from groundtune.serve.callers import From
 from groundtune.serve.client import EventStream, event_line, unless_client_leaves
 from groundtune.serve.conversation import Turn, read_conversation
 from groundtune.serve.errors import ErrorReply, refused
+from groundtune.serve.markdown import answer_as_markdown
 from groundtune.serve.models import resolved
 from groundtune.serve.parameters import (
     FORMAT,
@@ -109,7 +110,7 @@ async def create_response(body: ResponseRequest, request: Request, serving: By, 
         events = await serving.begun(request, asked, caller)
         return EventStream(wire_stream(_Events(reply), events), seconds=serving.seconds)
     answer = await unless_client_leaves(request, serving.answer(asked, caller))
-    return JSONResponse(reply.finished(answer))
+    return JSONResponse(reply.finished(answer_as_markdown(answer)))
 
 
 def _turns(given: str | list[InputItem]) -> list[Turn]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from groundtune.build.models import usd_of_tokens, usd_of_vectors
+from groundtune.common.time_limit import time_limit
 from groundtune.errors import GroundtuneError
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
@@ -86,8 +88,10 @@ class Serving:
 
         The time limit holds for the wait and the work together.
         """
-        async with asyncio.timeout(self.seconds), self._slot() as project:
-            yield project
+        async with asyncio.timeout(self.seconds):
+            with time_limit(self.seconds):
+                async with self._slot() as project:
+                    yield project
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[Project]:
@@ -145,6 +149,18 @@ class Serving:
         if approach := shadow_approach(self.live.project.config, asked.approach, answer):
             parts = answer.id, approach, asked.text, caller, asked.history, asked.filters, asked.sampling
             self._shadows.follow(Shadowed(*parts))
+
+    @asynccontextmanager
+    async def vector_turn(self, caller: Caller, texts: Sequence[str]) -> AsyncIterator[Project]:
+        """Use the project as in `turn`, to embed these texts; what a paid embedder takes for them is charged."""
+        async with self.turn() as project:
+            if usd_of_vectors(project.config) == 0.0:
+                yield project
+                return
+            await self._budget.require(project.config)
+            async with self._charged(caller) as cost:
+                yield project
+                cost.usd = await asyncio.to_thread(_usd_of_vectors, project, texts)
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling, caller: Caller) -> Generation:
         """Return what the project's model writes to these messages. Raises what `Project.acomplete` raises."""
@@ -219,7 +235,9 @@ class Serving:
             async with aclosing(stream), charged(self.spending, caller.key or "") as cost:
                 while True:
                     try:
-                        event = await asyncio.wait_for(anext(stream), end - asyncio.get_running_loop().time())
+                        left = end - asyncio.get_running_loop().time()
+                        with time_limit(left):
+                            event = await asyncio.wait_for(anext(stream), left)
                     except StopAsyncIteration:
                         break
                     if isinstance(event, Done):
@@ -269,6 +287,11 @@ def make_serving(project: Project, metrics: Metrics, tracing: Tracing) -> Servin
     spending = Spending(project.workspace)
     shadows = Shadowing(live, admission, auditor, spending, on_outcome=metrics.shadow)
     return Serving(live, admission, auditor, spending, shadows, observers=[measure])
+
+
+def _usd_of_vectors(project: Project, texts: Sequence[str]) -> float | None:
+    """Return what the vectors of texts cost; None when that is unknown. The tokens of a paid embedder are estimated."""
+    return usd_of_tokens(project.config, sum(project.session.get_embedder().count_tokens(texts)))
 
 
 async def _up_to_text(events: AsyncGenerator[AnswerEvent, None]) -> list[AnswerEvent]:

@@ -12,6 +12,7 @@ from fastapi import Request
 
 from groundtune.common.support import is_supported
 from groundtune.display.answers import place
+from groundtune.serve.markdown import as_markdown
 from groundtune.types import Answer, Citation, Hit
 
 
@@ -50,6 +51,8 @@ def passage_url(base: str, passage_id: str) -> str:
 def cited_passages(answer: Answer, base: str) -> list[WireCitation]:
     """Return the citations that a client shows, in order: one for each marker that names a passage.
 
+    answer: with its text as Markdown, as the client gets it.
+
     A citation whose passage does not support it is none of them: a link would say that it does. It stands in
     `groundtune.citations` with its state. Without markers, as in a letter, the range is that of the sentence.
     """
@@ -58,7 +61,7 @@ def cited_passages(answer: Answer, base: str) -> list[WireCitation]:
     for citation in answer.citations:
         if citation.passage_id is None:
             continue
-        sought = citation.sentence if citation.marker is None else f"[{citation.marker}]"
+        sought = as_markdown(citation.sentence) if citation.marker is None else f"[{citation.marker}]"
         start = answer.text.find(sought, position)
         if start < 0:
             continue
@@ -112,7 +115,7 @@ def source_events(answer: Answer, base: str) -> Iterator[dict[str, Any]]:
         text = texts.get(each.citation.passage_id or "", each.citation.quote)
         data = {
             "source": {"name": each.title, "id": url},
-            "document": [text],
+            "document": [as_markdown(text)],
             "metadata": [{"source": url, "name": each.title, "url": url}],
         }
         yield {"type": "source", "data": data}

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from groundtune.serve.errors import SERVER, ErrorReply, RequestRefusedError, error_reply
+from groundtune.serve.markdown import answer_as_markdown, markdown_pieces
 from groundtune.types import Answer, AnswerEvent, Done, Reset, TextDelta
 
 
@@ -30,18 +31,21 @@ async def wire_stream(form: StreamForm, events: AsyncGenerator[AnswerEvent, None
     """
     for line in form.begin():
         yield line
-    has_text = False
+    has_text, pieces = False, markdown_pieces()
     try:
         async with aclosing(events):
             async for event in events:
                 match event:
                     case TextDelta():
                         has_text = True
-                        yield form.text(event.text)
+                        if text := pieces.add(event.text):
+                            yield form.text(text)
                     case Reset() if has_text:
                         raise _taken_back()
                     case Done():
-                        for line in form.end(event.answer):
+                        if rest := pieces.finish():
+                            yield form.text(rest)
+                        for line in form.end(answer_as_markdown(event.answer)):
                             yield line
     except Exception as error:  # noqa: BLE001 (the reply has begun: whatever happened, the client must read it there)
         yield form.failed(error_reply(error))

@@ -10,6 +10,7 @@ from groundtune.cli.models.artifacts import ModelName
 from groundtune.cli.options import Json, ProjectFolder
 from groundtune.common.files import read_json
 from groundtune.errors import UsageError
+from groundtune.ingest.forgotten import read_forgotten
 from groundtune.types import Artifact
 
 NEXT = {
@@ -36,13 +37,20 @@ def run(
 ) -> None:
     """Write a model in a format that inference servers load.
 
-    Only models of kind lora are exported. Prints the command that serves the result.
+    Only models of kind lora are exported, and none that was trained on a document that was forgotten since. Prints the
+    command that serves the result.
     """
     from groundtune.project import Project
     from groundtune.tune.artifacts import choose_artifact
 
     with Project.open(folder) as project:
         artifact = choose_artifact(project.artifacts(), name)
+        if forgotten := read_forgotten(project.workspace).seen_by(artifact):
+            keep = f"to keep the model: groundtune forget {forgotten[0]} --keep-models"
+            raise UsageError(
+                f"{artifact.id} was trained on what was forgotten since: {', '.join(forgotten)}",
+                hint=f"groundtune tune {artifact.name}; {keep}",
+            )
         written = target or Path(f"{artifact.id}-{to}")
         _export(project.workspace.models / artifact.id, artifact, to=to, target=written)
     serve = serve_command(to, written, name=artifact.name)
