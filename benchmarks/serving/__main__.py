@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving latency [--passages 10000] [--seconds 60]
     python -m benchmarks.serving soak [--minutes 30] [--rate 5]
-    python -m benchmarks.serving faults [--requests 20]
+    python -m benchmarks.serving faults [--requests 20] [--only clock]
     python -m benchmarks.serving schema [--examples 200]
     python -m benchmarks.serving shadow [--requests 80]
 
@@ -50,6 +50,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5, help="soak: requests a second")
     parser.add_argument("--examples", type=int, default=200, help="schema: requests to each endpoint")
     parser.add_argument("--requests", type=int, default=20, help="faults: sent for each; shadow: pairs")
+    parser.add_argument(
+        "--patience", type=float, default=30, help="faults: seconds of a request where nothing should be noticed"
+    )
+    parser.add_argument("--only", action="append", choices=faults.KINDS, help="faults: of this kind; may be repeated")
     parser.add_argument("--folder", type=Path, help="where the project is kept; default: a temporary folder")
     options = parser.parse_args()
     print(f"serving {options.benchmark}; {machine()}", flush=True)

@@ -35,9 +35,10 @@ class Outcome:
         return self.status == 200 and self.is_whole
 
 
-def open_client() -> httpx2.AsyncClient:
+def open_client(*, seconds: float = TIMEOUT_SECONDS) -> httpx2.AsyncClient:
+    """Return a client without a limit on connections. seconds: how long it waits for data."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False)
+    return httpx2.AsyncClient(timeout=seconds, limits=limits, trust_env=False)
 
 
 def arrivals(rate: float, seconds: float, *, seed: int) -> list[float]:

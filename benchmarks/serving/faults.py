@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,12 +27,9 @@ from benchmarks.serving.place import Place, Running
 RATE = 5.0
 BUDGET_SECONDS = 10.0
 """`[serve] seconds` while the model fails."""
-PATIENT_SECONDS = 30.0
-"""The same where nothing should be noticed, so that a busy machine alone degrades no answer."""
 SLACK_SECONDS = 2.0
 """What a reply may take beyond its budget: the machine is busy with the load itself."""
 WITH_FALLBACK = f"[serve]\nseconds = {BUDGET_SECONDS:.0f}\n[fallback]\nmax_seconds = {BUDGET_SECONDS / 2:.0f}\n"
-PATIENT = f"[serve]\nseconds = {PATIENT_SECONDS:.0f}\n[fallback]\nmax_seconds = {PATIENT_SECONDS - 2:.0f}\n"
 ALONE = f"[serve]\nseconds = {BUDGET_SECONDS:.0f}\n"
 OUTCOMES = ("answered", "degraded", "error", "late", "lost", "unrecorded")
 """What may become of a request. The last three are failures of the server: no reply within the budget, a reply that
@@ -50,12 +49,17 @@ class Bench:
     model: Running
     requests: int
     """To send for each fault."""
+    patience: float
+    """`[serve] seconds` where nothing should be noticed, so that a busy machine alone degrades no answer."""
 
     @property
     def folder(self) -> Path:
         return self.place.folder
 
-    def configure(self, *, model: str = "scripted", more: str = PATIENT, url: str | None = None) -> None:
+    def configure(self, *, model: str = "scripted", more: str | None = None, url: str | None = None) -> None:
+        """Write the project file. more: its tables beside that of the model; None: much time, and a fallback."""
+        patient = f"[serve]\nseconds = {self.patience:.0f}\n[fallback]\nmax_seconds = {self.patience - 2:.0f}\n"
+        more = patient if more is None else more
         place.write_project_file(self.folder, model_url=url or self.model.url, model=model, more=more)
 
 
@@ -87,14 +91,14 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
         made = place.make_place(folder, passages=options.passages)
         rows: list[Row] = []
         with place.model() as model:
-            bench = Bench(made, model, options.requests)
-            rows += _model_faults(bench)
-            for fault in (_model_killed, _server_killed, _rebuild, _bad_project_file, _clock_jumps, _corrupt_cache):
-                rows.append(fault(bench))
-            if is_small:
-                rows += _full_disk(bench)
-            else:
-                print("full disk: not tried, since mounting a small file system takes root")
+            bench = Bench(made, model, options.requests, options.patience)
+            for name, fault in KINDS.items():
+                if options.only and name not in options.only:
+                    continue
+                if name == "full disk" and not is_small:
+                    print("full disk: not tried, since mounting a small file system takes root")
+                    continue
+                rows += fault(bench)
     table([("fault", "n", *OUTCOMES, "slowest", ""), *(row.cells() for row in rows)])
     for row in rows:
         for (status, error), count in Counter((o.status, o.error) for o in row.outcomes if o.error).most_common(3):
@@ -121,21 +125,21 @@ def _model_faults(bench: Bench) -> Iterator[Row]:
         yield _load(bench, ours, "none again", must_answer=True)
 
 
-def _model_killed(bench: Bench) -> Row:
+def _model_killed(bench: Bench) -> Iterator[Row]:
     with place.model() as model:
         bench.configure(url=model.url, more=WITH_FALLBACK)
         with place.groundtune(bench.folder, log=_log(bench)) as ours:
-            return _load(bench, ours, "model server killed", during=model.process.kill, seconds=BUDGET_SECONDS)
+            yield _load(bench, ours, "model server killed", during=model.process.kill, seconds=BUDGET_SECONDS)
 
 
-def _server_killed(bench: Bench) -> Row:
+def _server_killed(bench: Bench) -> Iterator[Row]:
     """Kill the server with SIGKILL under load, and read the records after it."""
     bench.configure()
     with place.groundtune(bench.folder, log=_log(bench)) as ours:
-        return _load(bench, ours, "groundtune killed (-9)", during=ours.process.kill, may_lose=True, after=2.0)
+        yield _load(bench, ours, "groundtune killed (-9)", during=ours.process.kill, may_lose=True, after=2.0)
 
 
-def _rebuild(bench: Bench) -> Row:
+def _rebuild(bench: Bench) -> Iterator[Row]:
     bench.configure()
     command = [sys.executable, "-m", "groundtune", "ingest", "--rebuild", "-C", str(bench.folder)]
     with place.groundtune(bench.folder, log=_log(bench)) as ours, _log(bench).open("a") as log:
@@ -147,17 +151,17 @@ def _rebuild(bench: Bench) -> Row:
             raise SystemExit(f"the rebuild failed, see {_log(bench)}")
         rows.append(_load(bench, ours, "index rebuilt meanwhile", must_answer=True))
     counts = sum((Counter(row.counts) for row in rows), Counter())
-    return Row(rows[0].fault, [outcome for row in rows for outcome in row.outcomes], counts, must_answer=True)
+    yield Row(rows[0].fault, [outcome for row in rows for outcome in row.outcomes], counts, must_answer=True)
 
 
-def _bad_project_file(bench: Bench) -> Row:
+def _bad_project_file(bench: Bench) -> Iterator[Row]:
     bench.configure()
     with place.groundtune(bench.folder, log=_log(bench)) as ours:
         place.replace_file(bench.folder / "groundtune.toml", "name = ")
-        return _load(bench, ours, "mistake in groundtune.toml", must_answer=True)
+        yield _load(bench, ours, "mistake in groundtune.toml", must_answer=True)
 
 
-def _clock_jumps(bench: Bench) -> Row:
+def _clock_jumps(bench: Bench) -> Iterator[Row]:
     bench.configure()
     path = Path(__file__).with_name("jumping_clock")
     with place.groundtune(bench.folder, log=_log(bench), path=path) as ours:
@@ -166,10 +170,10 @@ def _clock_jumps(bench: Bench) -> Row:
             for jumped in JUMPS:
                 os.kill(ours.process.pid, jumped)
 
-        return _load(bench, ours, "clock a day ahead, two back", during=jump, must_answer=True)
+        yield _load(bench, ours, "clock a day ahead, two back", during=jump, must_answer=True)
 
 
-def _corrupt_cache(bench: Bench) -> Row:
+def _corrupt_cache(bench: Bench) -> Iterator[Row]:
     """Overwrite every file of the cache while the server runs, and restart it."""
     bench.configure()
     cache = bench.folder / ".groundtune/cache"
@@ -182,7 +186,7 @@ def _corrupt_cache(bench: Bench) -> Row:
 
     damage()
     with place.groundtune(bench.folder, log=_log(bench)) as ours:
-        return _load(bench, ours, "corrupt cache", during=damage, must_answer=True)
+        yield _load(bench, ours, "corrupt cache", during=damage, must_answer=True)
 
 
 def _full_disk(bench: Bench) -> Iterator[Row]:
@@ -202,6 +206,17 @@ def _full_disk(bench: Bench) -> Iterator[Row]:
         yield _load(bench, ours, "disk with space again", must_answer=True)
 
 
+KINDS: Mapping[str, Callable[[Bench], Iterator[Row]]] = {
+    "model fails": _model_faults,
+    "model killed": _model_killed,
+    "server killed": _server_killed,
+    "rebuild": _rebuild,
+    "project file": _bad_project_file,
+    "clock": _clock_jumps,
+    "cache": _corrupt_cache,
+    "full disk": _full_disk,
+}
+
 # -- load and records ----------------------------------------------------------------------------------------------
 
 
@@ -215,12 +230,13 @@ def _load(
     after: float = 0.5,
     must_answer: bool = False,
     may_lose: bool = False,
-    seconds: float = PATIENT_SECONDS,
+    seconds: float | None = None,
 ) -> Row:
     """Send requests, with something done `after` so many seconds, and feedback on every answer.
 
-    seconds: the time budget of each.
+    seconds: the time budget of each; None: that of the bench where nothing should be noticed.
     """
+    seconds = seconds or bench.patience
     due = [number / RATE for number in range(bench.requests)]
     if during:
         timer = threading.Timer(after, during)
@@ -245,7 +261,7 @@ async def _ask(
 ) -> tuple[list[Outcome], frozenset[str]]:
     """Return the outcomes, and the answers whose feedback the server says it has kept."""
     kept: set[str] = set()
-    async with open_client() as client:
+    async with open_client(seconds=2 * bench.patience) as client:
         outcomes = await send_all(client, f"{ours.url}/v1", due, bench.place.question, stream=stream)
         for outcome in outcomes:
             if answer := outcome.fields.get("id"):
@@ -271,15 +287,18 @@ def _is_told(outcome: Outcome) -> bool:
 
 
 def _records(folder: Path) -> tuple[set[str], set[str]]:
-    """Return the answers with a record, and those with feedback."""
+    """Return the answers with a record, and those with feedback. Reads copies: SQLite writes even to read."""
     found = []
-    for name, table_name in (("audit", "records"), ("feedback", "feedback")):
-        path = folder / f".groundtune/{name}.sqlite"
-        rows: set[str] = set()
-        if path.exists():
-            with closing(sqlite3.connect(path)) as database:
-                rows = {answer for (answer,) in database.execute(f"SELECT answer FROM {table_name}")}
-        found.append(rows)
+    with tempfile.TemporaryDirectory() as copies:
+        for name, table_name in (("audit", "records"), ("feedback", "feedback")):
+            for path in (folder / ".groundtune").glob(f"{name}.sqlite*"):
+                if not path.name.endswith("-shm"):
+                    shutil.copy(path, copies)
+            rows: set[str] = set()
+            if Path(copies, f"{name}.sqlite").exists():
+                with closing(sqlite3.connect(Path(copies, f"{name}.sqlite"))) as database:
+                    rows = {answer for (answer,) in database.execute(f"SELECT answer FROM {table_name}")}
+            found.append(rows)
     return found[0], found[1]
 
 

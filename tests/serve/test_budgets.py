@@ -69,7 +69,7 @@ def test_vectors_of_a_paid_embedder_are_charged(tmp_path: Path) -> None:
     with ScriptedServer() as model:
         embedder = HostedEmbedder("e", base_url=model.base_url, dimension=64)
         table = f'[embedder]\nkind = "openai"\nmodel = "e"\nbase_url = "{model.base_url}"\ndimension = 64\n'
-        limits = "[prices.e]\ninput_per_million = 1000\n[serve]\nbudget_usd_per_day = 0.01\n"
+        limits = "[prices.e]\ninput_per_million = 1000\noutput_per_million = 0\n[serve]\nbudget_usd_per_day = 0.01\n"
         with running(write_project(tmp_path / "project", table + limits), embedder) as server:
             keys, spending = KeyFile(server.project.workspace), Spending(server.project.workspace)
             key, secret = keys.create("ann", budget_usd=0.005, budget_per="day")

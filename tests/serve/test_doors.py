@@ -132,6 +132,10 @@ def test_pages_of_other_sites_send_nothing(proxied: Running, quotes: Running) ->
     assert search(quotes, "refund", origin="null").status_code == 403
     assert search(quotes, "refund", origin="http://[").status_code == 403
     assert search(quotes, "refund", origin=quotes.url).status_code == 200
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        assert search(quotes, "refund", **{"sec-fetch-site": site}).status_code == status
+    other = {"origin": "https://evil.example"}
+    assert HTTP.post(f"{quotes.url}/session/end", headers=other).status_code == 403
     allowed = search(proxied, "refund", origin="https://chat.example.com")
     assert allowed.headers["access-control-allow-origin"] == "https://chat.example.com"
     assert allowed.headers["access-control-expose-headers"] == "Retry-After, X-Request-ID"
@@ -171,6 +175,10 @@ def test_a_browser_signs_in_with_a_key(closed: tuple[Running, str, str]) -> None
         assert browser.post("/api/search", json={"query": "pay"}, headers=other).status_code == 403
         browser.post("/session/end")
         assert browser.get(path).status_code == 401
+
+
+def test_a_form_of_many_fields_is_refused(quotes: Running) -> None:
+    assert HTTP.post(f"{quotes.url}/session", content="a=b&" * 100).status_code == 400
 
 
 def test_sign_in_leads_nowhere_else() -> None:

@@ -25,6 +25,8 @@ COOKIE = "groundtune_key"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", "[::1]")
 """Host names under which this machine reaches itself."""
+FOREIGN_SITES = ("cross-site", "same-site")
+"""What browsers say of a request by the page of another origin, even where they name no origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Doors:
         Raises RequestRefusedError: 401 without a valid key or token, 403 for what is not allowed, 429 beyond the limits
         of a key, 503 while no token can be checked.
         """
-        self._check_origin(request)
+        self.check_origin(request)
         secret = _secret(request)
         by_proxy = self._by_proxy(request)
         if secret and self._tokens and is_token(secret):
@@ -100,7 +102,7 @@ class Doors:
 
     def admit_key(self, request: Request, secret: str) -> None:
         """Check the key of a sign-in. Raises RequestRefusedError."""
-        self._check_origin(request)
+        self.check_origin(request)
         if self._keys.find(secret) is None:
             raise RequestRefusedError(_no_key(secret))
 
@@ -141,12 +143,16 @@ class Doors:
             return False
         return any(address in network for network in self._proxies)
 
-    def _check_origin(self, request: Request) -> None:
-        """Refuse what the page of another site sends in the name of whoever looks at it."""
+    def check_origin(self, request: Request) -> None:
+        """Refuse what the page of another site sends in the name of whoever looks at it. Raises RequestRefusedError."""
         origin = request.headers.get("origin")
-        if request.method in SAFE_METHODS or origin is None or origin in self._origins:
+        if request.method in SAFE_METHODS or origin in self._origins:
             return
-        if origin.partition("://")[2] != request.headers.get("host"):
+        if origin is None:
+            is_foreign = request.headers.get("sec-fetch-site") in FOREIGN_SITES
+        else:
+            is_foreign = origin.partition("://")[2] != request.headers.get("host")
+        if is_foreign:
             message = "this request comes from the page of another site; name it in [serve] origins to allow it"
             raise RequestRefusedError(ErrorReply(403, message, "permission_error", "other_origin"))
 

@@ -158,7 +158,7 @@ class Serving:
                 yield project
                 return
             await self._budget.require(project.config)
-            async with self._charged(caller) as cost:
+            async with charged(self.spending, caller.key or "") as cost:
                 yield project
                 cost.usd = await asyncio.to_thread(_usd_of_vectors, project, texts)
 

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from groundtune.serve.callers import COOKIE, Doors
-from groundtune.serve.errors import RequestRefusedError
+from groundtune.serve.errors import RequestRefusedError, refused
 from groundtune.serve.pages import sign_in_page
 
 SESSION_SECONDS = 12 * 3600
+MOST_FIELDS = 10
+"""Fields of the form: whoever sends it has proved nothing yet, and must not keep the server busy."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -17,7 +19,10 @@ router = APIRouter(include_in_schema=False)
 @router.post("/session", response_model=None)
 async def sign_in(request: Request) -> Response:
     """Check the key of the form, keep it as a cookie, and go on to the page that was asked for."""
-    form = parse_qs((await request.body()).decode("utf-8", "replace"))
+    try:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise refused("the form has too many fields") from None
     key, next_ = form.get("key", [""])[0].strip(), local_path(form.get("next", ["/"])[0])
     doors: Doors = request.app.state.doors
     try:
@@ -31,8 +36,10 @@ async def sign_in(request: Request) -> Response:
 
 
 @router.post("/session/end", response_model=None)
-async def sign_out() -> Response:
+async def sign_out(request: Request) -> Response:
     """Forget the key of the browser."""
+    doors: Doors = request.app.state.doors
+    doors.check_origin(request)
     response = RedirectResponse("/", status_code=303)
     response.delete_cookie(COOKIE)
     return response
