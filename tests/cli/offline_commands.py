@@ -81,6 +81,8 @@ gaps
 review queue
 review promote
 collect
+spend
+live
 forget docs/a.md --yes
 """
 INTERFACE_FLAGS = 0x8914
