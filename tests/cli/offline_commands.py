@@ -78,7 +78,7 @@ AFTER = """
 audit verify
 drift
 gaps
-review queue
+review --json
 review promote
 collect
 spend
