@@ -35,7 +35,7 @@ from jwt.algorithms import ECAlgorithm
 from groundtune import Project
 from groundtune.protocols import Embedder
 from groundtune.records.audit_log import AuditLog
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.serve.running import make_server
 from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.tune.artifacts import write_artifact

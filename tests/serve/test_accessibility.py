@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.keys import KeyFile
-from groundtune.serve.pages import PAGES
+from groundtune.serve.doors.keys import KeyFile
+from groundtune.serve.pages.frame import PAGES
 from groundtune.testing.scripted_server import ScriptedServer
 from groundtune.workspace import Workspace
 from tests.axe import violations

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.workspace import Workspace
 from tests.report.conftest import PATIENCE_MS, browser  # noqa: F401 (a fixture)
 from tests.serve.conftest import ANSWER, QUESTION, Running, running, write_project

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from groundtune import Project
-from groundtune.serve.callers import ANONYMOUS
 from groundtune.serve.client import EventStream
-from groundtune.serve.metrics import Metrics
+from groundtune.serve.doors.callers import ANONYMOUS
 from groundtune.serve.serving import Asked, make_serving
-from groundtune.serve.tracing import Tracing
+from groundtune.serve.watching.metrics import Metrics
+from groundtune.serve.watching.tracing import Tracing
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Running
 
 

@@ -9,8 +9,8 @@ import pytest
 from groundtune.cli import main
 from groundtune.models.hosted_embedder import HostedEmbedder
 from groundtune.records.spending import Spending, Spent, period_end
-from groundtune.serve.callers import budget_problem
-from groundtune.serve.keys import ApiKey, KeyFile
+from groundtune.serve.doors.callers import budget_problem
+from groundtune.serve.doors.keys import ApiKey, KeyFile
 from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.workspace import Workspace
 from tests.serve.conftest import ANSWER, FIRST, HTTP, QUESTION, SECOND, Running, Serve, running, write_project

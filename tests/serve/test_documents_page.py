@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.workspace import Workspace
 from tests.axe import violations
 from tests.ingest.test_page_images import pdf

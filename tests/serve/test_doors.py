@@ -13,9 +13,9 @@ from openai import AuthenticationError, RateLimitError
 from groundtune import MissingError, Project, UsageError
 from groundtune.cli import main
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
+from groundtune.serve.pages.sign_in import local_path
 from groundtune.serve.running import make_server
-from groundtune.serve.sign_in import local_path
 from groundtune.workspace import Workspace
 from tests.serve.conftest import HTTP, QUESTION, Running, running, write_project
 

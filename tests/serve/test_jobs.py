@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from groundtune.errors import BusyError, MissingError
-from groundtune.serve.jobs import KEPT, Job, Jobs, Progress
+from groundtune.serve.pages.jobs import KEPT, Job, Jobs, Progress
 from groundtune.workspace import Workspace
 from tests.serve.conftest import write_project
 
@@ -82,7 +82,8 @@ def test_a_killed_command_is_told_of(waiting: Jobs) -> None:
 @pytest.mark.slow
 def test_a_command_outlives_the_server_that_was_killed(waiting: Jobs, tmp_path: Path) -> None:
     start = (
-        "import os, pathlib, sys; from groundtune.serve.jobs import Jobs; from groundtune.workspace import Workspace;"
+        "import os, pathlib, sys; from groundtune.serve.pages.jobs import Jobs;"
+        "from groundtune.workspace import Workspace;"
         "print(Jobs(Workspace(pathlib.Path(sys.argv[1]))).start('ingest', sys.argv[2:], by='ann').id, flush=True);"
         "os._exit(0)"
     )

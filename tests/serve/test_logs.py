@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from groundtune.serve.logs import answers
+from groundtune.serve.watching.logs import answers
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Serve, script
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from selectolax.lexbor import LexborHTMLParser
 
-from groundtune.serve.markdown import as_markdown, markdown_pieces
+from groundtune.serve.api.markdown import as_markdown, markdown_pieces
 from tests.serve.conftest import HTTP, Serve
 
 SHOWN = {

@@ -16,7 +16,7 @@ from groundtune import Project
 from groundtune.cli import main
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.records.audit_log import AuditLog
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.testing.scripted_server import ScriptedServer
 from groundtune.workspace import Workspace
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Running, model_table, running, script, write_project

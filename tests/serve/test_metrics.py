@@ -10,7 +10,7 @@ from openai import APIError
 from prometheus_client.parser import text_string_to_metric_families
 
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.testing.scripted_server import Reply
 from groundtune.workspace import Workspace
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Running, Serve, running, script, write_project

@@ -6,7 +6,7 @@ import pytest
 from openai import BadRequestError, NotFoundError
 
 from groundtune.build import approach_registry
-from groundtune.serve.models import approach_of
+from groundtune.serve.api.models import approach_of
 from tests.serve.conftest import HTTP, QUESTION, Running, Serve, script
 
 UNTRAINED = '[tune.letters]\nkind = "lora"\nbase = "smollm2-135m"\n'

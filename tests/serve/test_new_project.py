@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from groundtune import cli
 from groundtune.config import load_config
 from groundtune.config.serve_table import ServeConfig
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.serve.running import set_up
 from groundtune.testing.scripted_server import Reply, ScriptedServer
 from groundtune.workspace import Workspace

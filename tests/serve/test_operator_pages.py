@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.project.kept_advice import kept_answers
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.types import Citation, Example, Result, Usage
 from groundtune.workflows.report_page import write_report
 from groundtune.workflows.reporting import evaluate_run

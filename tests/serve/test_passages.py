@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundtune.serve.passages import SHOWN, passage_html
+from groundtune.serve.pages.passages import SHOWN, passage_html
 from groundtune.types import Document, Passage
 from tests.serve.conftest import HTTP, Running
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from groundtune.serve.models import AUTO
+from groundtune.serve.api.models import AUTO
 from tests.serve.conftest import ANSWER, QUESTION, Running
 
 Read = tuple[str, list[tuple[str, str, int, int]]]

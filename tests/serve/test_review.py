@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from groundtune.dataset.examples import read_examples
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.testing.scripted_server import Reply
 from groundtune.workspace import Workspace
 from tests.report.conftest import browser  # noqa: F401 (a fixture)

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 
 from groundtune.config import load_config
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.jobs import Jobs
-from groundtune.serve.keys import KeyFile
-from groundtune.serve.uploads import document_source
+from groundtune.serve.doors.keys import KeyFile
+from groundtune.serve.pages.jobs import Jobs
+from groundtune.serve.pages.uploads import document_source
 from groundtune.workspace import Workspace
 from tests.axe import violations
 from tests.report.conftest import browser  # noqa: F401 (a fixture)

@@ -13,7 +13,7 @@ from groundtune.cli import main
 from groundtune.config import load_config
 from groundtune.records.audit_log import AuditEntry, AuditLog
 from groundtune.records.spending import SHADOW, Spending
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.testing.scripted_server import Reply
 from groundtune.workflows.drifting import read_served
 from tests.serve.conftest import ANSWER, HTTP, QUESTION, Running, Serve, script, write_project

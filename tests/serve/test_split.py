@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from groundtune.records.audit_log import AuditLog
-from groundtune.serve.keys import KeyFile
+from groundtune.serve.doors.keys import KeyFile
 from groundtune.testing.scripted_server import Reply
 from tests.serve.conftest import HTTP, QUESTION, Running, Serve
 

@@ -19,7 +19,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from groundtune import ConfigError, Project, UsageError
 from groundtune.config import load_config
-from groundtune.serve import tokens
+from groundtune.serve.doors import tokens
 from groundtune.serve.running import make_server
 from tests.serve.conftest import HTTP, Running, Serve, running, write_project
 

@@ -17,9 +17,9 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from groundtune import Project, UsageError
 from groundtune.models.local_embedder import BundledEmbedder
-from groundtune.serve.callers import Caller
+from groundtune.serve.doors.callers import Caller
 from groundtune.serve.observing import Ended
-from groundtune.serve.tracing import Tracing
+from groundtune.serve.watching.tracing import Tracing
 from groundtune.testing.scripted_server import ScriptedServer
 from tests.serve.conftest import ANSWER, QUESTION, Running, model_table, running, script, write_project
 

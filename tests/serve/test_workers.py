@@ -20,9 +20,9 @@ from groundtune import Project
 from groundtune.models.local_embedder import BundledEmbedder
 from groundtune.records.audit_log import AuditLog
 from groundtune.records.feedback import FeedbackLog
+from groundtune.serve.doors.keys import KeyFile
+from groundtune.serve.doors.rate_limit import RateLimit
 from groundtune.serve.errors import RequestRefusedError
-from groundtune.serve.keys import KeyFile
-from groundtune.serve.rate_limit import RateLimit
 from groundtune.serve.running import _end_after
 from groundtune.workspace import Workspace
 from tests.serve.conftest import QUESTION, write_project

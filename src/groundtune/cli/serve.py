@@ -80,11 +80,11 @@ def run(
         hint = "groundtune keys create NAME --group GROUP"
         raise UsageError("--group is for --stdio alone: over HTTP, groups belong to keys", hint=hint)
     if stdio:
-        from groundtune.serve.mcp_transports import serve_stdio
+        from groundtune.serve.api.mcp_transports import serve_stdio
 
         serve_stdio(Project.open(folder), groups=group or ())
         return
-    from groundtune.serve.keys import KeyFile
+    from groundtune.serve.doors.keys import KeyFile
     from groundtune.serve.running import serve
 
     if log_format not in (None, "text", "json"):
@@ -119,7 +119,7 @@ def _set_up(folder: Path, given: dict[str, Any], *, json: bool) -> "socket | Non
     from groundtune.config import find_project
     from groundtune.config.serve_table import ServeConfig
     from groundtune.errors import MissingError
-    from groundtune.serve.keys import KeyFile
+    from groundtune.serve.doors.keys import KeyFile
     from groundtune.serve.running import is_loopback, set_up
     from groundtune.workspace import Workspace
 

@@ -23,7 +23,7 @@ def run(
     Answers whose cost nobody knows are counted beside the sums; prices are set under [prices].
     """
     from groundtune.project import Project
-    from groundtune.serve.keys import KeyFile
+    from groundtune.serve.doors.keys import KeyFile
 
     with Project.open(folder) as project:
         report = project.spend(days=days)

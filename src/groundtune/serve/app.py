@@ -12,51 +12,44 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from groundtune.project import Project
 from groundtune.records.audit_log import AuditLog
-from groundtune.serve import (
+from groundtune.serve.api import asking, chat_completions, embeddings, feedback, held_answers, models, responses
+from groundtune.serve.api.reply_schemas import ERRORS
+from groundtune.serve.doors.callers import Doors, allowed_hosts
+from groundtune.serve.doors.keys import KeyFile
+from groundtune.serve.doors.security_headers import SecurityHeaders
+from groundtune.serve.doors.tokens import make_token_check
+from groundtune.serve.errors import add_error_handlers
+from groundtune.serve.head_requests import HeadAsGet
+from groundtune.serve.pages import (
     advice,
-    asking,
-    chat_completions,
+    ask,
     costs,
-    document_page,
+    document,
     documents,
-    embeddings,
     examples,
-    feedback,
+    frame,
     health,
-    health_page,
-    held_answers,
-    metrics,
-    models,
     page_images,
-    pages,
     passages,
-    responses,
     review,
     runs,
     set_up,
     sign_in,
-    start_page,
     uploads,
 )
-from groundtune.serve.callers import Doors, allowed_hosts
-from groundtune.serve.errors import add_error_handlers
-from groundtune.serve.head_requests import HeadAsGet
-from groundtune.serve.jobs import Jobs
-from groundtune.serve.keys import KeyFile
-from groundtune.serve.metrics import CountedRequests, Metrics
-from groundtune.serve.reply_schemas import ERRORS
-from groundtune.serve.request_id import HEADER as ID_HEADER
-from groundtune.serve.request_id import RequestIds
-from groundtune.serve.security_headers import SecurityHeaders
+from groundtune.serve.pages.jobs import Jobs
 from groundtune.serve.serving import make_serving
-from groundtune.serve.tokens import make_token_check
-from groundtune.serve.tracing import TraceContext, Tracing
+from groundtune.serve.watching import metrics, probes
+from groundtune.serve.watching.metrics import CountedRequests, Metrics
+from groundtune.serve.watching.request_id import HEADER as ID_HEADER
+from groundtune.serve.watching.request_id import RequestIds
+from groundtune.serve.watching.tracing import TraceContext, Tracing
 from groundtune.workflows.listing_examples import ExampleList
 
 PARTS = (
-    models, chat_completions, responses, embeddings, asking, feedback, health, metrics, start_page, pages, passages,
-    sign_in, review, held_answers, documents, document_page, page_images, examples, health_page, runs, advice,
-    costs, set_up, uploads,
+    models, chat_completions, responses, embeddings, asking, feedback, held_answers, probes, metrics,
+    frame, sign_in, ask, review, passages, documents, document, page_images, examples, runs, advice, costs, health,
+    set_up, uploads,
 )  # fmt: skip
 """Modules with a router each."""
 BODY_BYTES = 4_000_000
@@ -90,7 +83,7 @@ def create_app(
             stack.push_async_callback(serving.close)
             stack.push_async_callback(asyncio.to_thread, jobs.close)
             if mcp:
-                from groundtune.serve.mcp_transports import add_mcp
+                from groundtune.serve.api.mcp_transports import add_mcp
 
                 await stack.enter_async_context(add_mcp(app, serving, doors).session_manager.run())
             await serving.live.warm()

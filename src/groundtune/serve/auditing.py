@@ -17,7 +17,7 @@ from groundtune.project import Project
 from groundtune.records.audit_log import SHADOW_OF, AuditLog
 from groundtune.review.queue import ReviewQueue
 from groundtune.review.reasons import is_held
-from groundtune.serve.callers import Caller
+from groundtune.serve.doors.callers import Caller
 from groundtune.types import Answer, Hit, Message
 
 VERSION = version("groundtune")

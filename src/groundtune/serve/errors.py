@@ -29,8 +29,8 @@ from groundtune.errors import (
     QuestionError,
     UsageError,
 )
-from groundtune.serve.request_id import id_header, logged
-from groundtune.serve.security_headers import HEADERS
+from groundtune.serve.doors.security_headers import HEADERS
+from groundtune.serve.watching.request_id import id_header, logged
 
 RETRY = {"Retry-After": "5"}
 """Headers where nothing tells how long to wait."""

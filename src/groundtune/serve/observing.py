@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from groundtune.errors import ProviderError
-from groundtune.serve.callers import Caller
+from groundtune.serve.doors.callers import Caller
 from groundtune.serve.errors import ClientLeftError, RequestRefusedError
 from groundtune.types import Answer, AnswerEvent, Done, TextDelta
 

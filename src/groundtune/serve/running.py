@@ -25,10 +25,10 @@ from groundtune.config.serve_table import ServeConfig
 from groundtune.errors import UsageError
 from groundtune.project import Project
 from groundtune.serve.app import create_app
-from groundtune.serve.keys import KeyFile
-from groundtune.serve.logs import log_as_json
-from groundtune.serve.metrics import FOLDER
-from groundtune.serve.new_project import create_set_up_app
+from groundtune.serve.doors.keys import KeyFile
+from groundtune.serve.pages.new_project import create_set_up_app
+from groundtune.serve.watching.logs import log_as_json
+from groundtune.serve.watching.metrics import FOLDER
 
 GRACE_SECONDS = 8
 """How long requests may go on after SIGTERM. With the seconds that the project takes to close, less than 20."""

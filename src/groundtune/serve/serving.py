@@ -17,18 +17,18 @@ from groundtune.records.spending import Spending
 from groundtune.review.queue import ReviewQueue
 from groundtune.serve.admission import Admission
 from groundtune.serve.auditing import Auditor
-from groundtune.serve.callers import Caller
 from groundtune.serve.charging import charged, cost_of
 from groundtune.serve.client import unless_client_leaves
 from groundtune.serve.day_budget import DayBudget, as_stand_in
+from groundtune.serve.doors.callers import Caller
 from groundtune.serve.holding import parts_of, when_released
 from groundtune.serve.live_project import LiveProject
-from groundtune.serve.logs import log_ended
-from groundtune.serve.metrics import Metrics
 from groundtune.serve.observing import Ended, Following, Observer, Operation, followed
 from groundtune.serve.shadowing import Shadowed, Shadowing, shadow_approach
 from groundtune.serve.splitting import Draw, Splitting
-from groundtune.serve.tracing import Tracing
+from groundtune.serve.watching.logs import log_ended
+from groundtune.serve.watching.metrics import Metrics
+from groundtune.serve.watching.tracing import Tracing
 from groundtune.types import (
     Answer,
     AnswerEvent,

@@ -19,9 +19,9 @@ from groundtune.project import Project
 from groundtune.records.spending import SHADOW, Spending
 from groundtune.serve.admission import Admission
 from groundtune.serve.auditing import Auditor
-from groundtune.serve.callers import Caller
 from groundtune.serve.charging import charged, cost_of
 from groundtune.serve.day_budget import DayBudget
+from groundtune.serve.doors.callers import Caller
 from groundtune.serve.errors import told
 from groundtune.serve.live_project import LiveProject
 from groundtune.serve.observing import error_type

@@ -8,7 +8,7 @@ from groundtune.build.approach_registry import default_approach
 from groundtune.common.drawing import place_of, unit_of
 from groundtune.errors import AccessError, GroundtuneError, QuestionError
 from groundtune.project import Project
-from groundtune.serve.callers import Caller
+from groundtune.serve.doors.callers import Caller
 from groundtune.types import Message, Sampling
 
 log = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ def run(
     The first key closes the server: from then on, requests without a valid key are refused.
     """
     from groundtune.project import Project
-    from groundtune.serve.keys import KeyFile, shown
+    from groundtune.serve.doors.keys import KeyFile, shown
 
     with Project.open(folder) as project:
         key, secret = KeyFile(project.workspace).create(

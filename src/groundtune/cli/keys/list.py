@@ -9,14 +9,14 @@ from groundtune.common.text import format_count
 
 if TYPE_CHECKING:
     from groundtune.records.spending import Spent
-    from groundtune.serve.keys import ApiKey
+    from groundtune.serve.doors.keys import ApiKey
 
 
 def run(*, folder: ProjectFolder = Path(), json: Json = False) -> None:
     """List the API keys of groundtune serve: whose, with which groups and limits, and which are revoked."""
     from groundtune.project import Project
     from groundtune.records.spending import Spending
-    from groundtune.serve.keys import KeyFile, shown
+    from groundtune.serve.doors.keys import KeyFile, shown
 
     with Project.open(folder) as project:
         keys, spending = KeyFile(project.workspace).all(), Spending(project.workspace)

@@ -20,7 +20,7 @@ def run(
     Revoking the last key does not open the server again: it then lets nobody in.
     """
     from groundtune.project import Project
-    from groundtune.serve.keys import KeyFile, shown
+    from groundtune.serve.doors.keys import KeyFile, shown
 
     with Project.open(folder) as project:
         key = KeyFile(project.workspace).revoke(name)

@@ -1,0 +1,1 @@
+"""Show operators what the server does: metrics, spans, logs, probes."""
