@@ -40,6 +40,8 @@ _HYPHENS = {0x02: 0x2D, 0xAD: 0x2D, 0xFFFE: 0x2D}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SMALL = 0.87
 """Font size, relative to its line, up to which a glyph may be raised or lowered."""
+_ENTRY_GAP = 0.8
+"""Widest gap, in font sizes, before text of another size on the same base line, such as an entry after its label."""
 _RAISED = 0.12
 """Distance from the base line, in font sizes, from which a small glyph is raised."""
 _LOWERED = -0.06
@@ -243,7 +245,10 @@ def _lines(text: Any, glyphs: Iterable[Glyph], grids: Sequence[Grid]) -> Iterato
                 level = line.level_of(text, index, left, bottom, top)
             fits = level is not None and gap > -max(size, 4.0)
             if fits and gap > WORD_GAP * size:
-                fits = level == 0 and abs(_size(text, index) - size) <= 0.12 * size
+                fits = level == 0 and (
+                    abs(_size(text, index) - size) <= 0.12 * size
+                    or (gap <= _ENTRY_GAP * size and abs(_base(text, index) - _base(text, line.first)) < 0.05)
+                )
             if line.leans:
                 fits, level = line.is_next(left, bottom), 0
             if not fits:
@@ -289,7 +294,7 @@ class _OpenLine:
         self._rules = [x for grid in grids for x in grid.splits_at(0.5 * (bottom + top)) if x > left]
         self.bottom, self.top = bottom, top
         self.right = left
-        self._first = self._last = index
+        self.first = self._last = index
         self._left = left
         self._codes: list[int] = []
         self._levels: list[tuple[int, int]] = []
@@ -320,9 +325,9 @@ class _OpenLine:
         shared = min(top, self.top) - max(bottom, self.bottom)
         near = left - self.right < WORD_GAP * self.size
         if near and shared > 0.1 * min(height, own):
-            if level := _level(text, self._first, index):
+            if level := _level(text, self.first, index):
                 return level
-            size, distance = _size(text, index), _base(text, index) - _base(text, self._first)
+            size, distance = _size(text, index), _base(text, index) - _base(text, self.first)
             if self.size <= _SMALL * size and distance < -_RAISED * size and len(self._codes) <= _LONGEST_MARK:
                 self._opens_raised(size, bottom, top)
                 return 0
@@ -372,7 +377,7 @@ class _OpenLine:
         if cells:
             segments = [Segment(" ".join(piece.text for piece in cell), cell[0].left, cell[-1].right) for cell in cells]
             pieces = [piece for cell in cells for piece in cell]
-            bold = _is_bold(text, self._first) and _is_bold(text, self._last)
+            bold = _is_bold(text, self.first) and _is_bold(text, self._last)
             yield Line(segments, self.bottom, self.top, self.size, pieces, bold)
 
     def _end_piece(self) -> None:

@@ -24,6 +24,8 @@ _NARROW = 0.5
 """Share of the page's width up to which lines below each other are a list."""
 _LOOSE = 1.35
 """Distance between lines, relative to the usual one, above which a paragraph ends."""
+_LOOSER = 1.7
+"""The same for a sentence that goes on in the next line."""
 _SPACED = 1.5
 """Distance between lines, in font sizes, from which they may be paragraphs although all lines stand so far apart."""
 _LIST_ITEM = re.compile(r"([-*•‣▪◦●○■–—·]|\(?\d{1,2}[.)]|\(?[a-zA-Z][.)])(\s|$)")
@@ -250,7 +252,8 @@ def _starts_paragraph(block: list[Line], line: Line, measures: _Measures) -> boo
         return True
     if step < 0:  # the next column: the sentence decides
         return bool(_SENTENCE_END.search(before.text)) or not line.text[0].islower()
-    if step > _LOOSE * measures.leading.get(line.size, 1.25 * line.size):
+    usual = measures.leading.get(line.size, 1.25 * line.size)
+    if step > _LOOSER * usual or (step > _LOOSE * usual and not _runs_on(block, line, measures)):
         return True
     if step > _SPACED * line.size and _ends_before_space(block, line, measures):
         return True
@@ -258,6 +261,13 @@ def _starts_paragraph(block: list[Line], line: Line, measures: _Measures) -> boo
         return True  # indented first line
     right = max(other.right for other in block)
     return bool(_SENTENCE_END.search(before.text)) and before.right < right - 0.12 * (right - before.left)
+
+
+def _runs_on(block: list[Line], line: Line, measures: _Measures) -> bool:
+    """Return whether a sentence fills its line and goes on in `line`; marks above and below lines move them apart."""
+    return (
+        line.text[0].islower() and not _SENTENCE_END.search(block[-1].text) and not _was_broken(block, line, measures)
+    )
 
 
 def _ends_before_space(block: list[Line], line: Line, measures: _Measures) -> bool:
