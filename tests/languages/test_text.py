@@ -17,3 +17,9 @@ from groundtune.languages.text import sentences
 )
 def test_a_date_or_an_abbreviation_ends_no_sentence(language: str, text: str, expected: list[str]) -> None:
     assert [text[start:end] for start, end in sentences(text, language=language)] == expected
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u0085", "\u2009", "\u3000"])
+def test_wide_white_space_at_an_abbreviation_stops_nothing(space: str) -> None:
+    text = f"We paid W{space}.\n   e.g. twice. Then not."
+    assert [text[start:end] for start, end in sentences(text)][-1] == "Then not."

@@ -12,6 +12,8 @@ from groundtune.languages.language import LANGUAGES, load
 from groundtune.languages.tokens import Token, fold, tokenize
 
 _POINT = regex.compile(r"(?<![\p{L}\p{M}\p{N}])([\p{L}\p{M}]+|\p{Nd}{1,4})\.[ \u00a0]$")
+_WIDE_SPACE = regex.compile(r"[^\S\x00-\x7f]")
+"""White space of several bytes, at which the segmenter may panic: it takes each for one."""
 SEGMENT_CHARS = 20_000
 """Characters searched for sentences at a time; bounds time and memory on text without full stops."""
 
@@ -23,7 +25,7 @@ def sentences(text: str, *, language: str = "english") -> Iterator[tuple[int, in
     while start < len(text):
         end = min(len(text), start + SEGMENT_CHARS)
         first = start
-        for sentence in get_sentence_boundaries(code, text[start:end]):
+        for sentence in get_sentence_boundaries(code, _WIDE_SPACE.sub(" ", text[start:end])):
             last = start + sentence["end_index"]
             if not _goes_on(text, first, last, language):
                 yield from _lines(text, first, last)
