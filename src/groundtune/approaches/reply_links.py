@@ -4,7 +4,8 @@ Whoever plants an instruction in a document could have a page, a chat window or 
 
 An address that is in none of the texts of the prompt is left out. Images, and HTML that loads something, become text,
 whatever their address: they are fetched without a click. The delimiters of passages, which small models repeat, go too.
-A text that only quotes is not given to it: it stays word for word, and `serve/markdown.py` makes it harmless to show.
+A text that only quotes is not given to it: it stays word for word, and `serve/api/markdown.py` makes it harmless to
+show.
 """
 
 import re

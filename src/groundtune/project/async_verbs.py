@@ -1079,14 +1079,14 @@ class AsyncVerbs:
         return await asyncio.to_thread(check_ship, self.workspace, self.config, examples)
 
     async def _ask_canary(self, name: str) -> CanarySet:
-        choices = await asyncio.to_thread(choosing.read_choices, self.workspace)
+        choice = await asyncio.to_thread(choosing.recorded_choice, self.workspace, name)
         async with self.session.resources() as resources:
             score = scorer(self.config, resources.output_format, self.root)
         parts = CanaryParts(
             self.workspace,
             self.config,
             await self._examples(),
-            choices[-1] if choices and choices[-1].approach == name else None,
+            choice,
             name,
             score,
             await self.aindex_version(),

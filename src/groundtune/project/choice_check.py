@@ -14,7 +14,7 @@ from groundtune.dataset.examples import select_split
 from groundtune.errors import GroundtuneError, MissingError
 from groundtune.tune.artifacts import find_artifact, verify_artifact
 from groundtune.types import Example
-from groundtune.workflows.choosing import newest_artifact_id, read_choices
+from groundtune.workflows.choosing import newest_artifact_id, recorded_choice
 from groundtune.workflows.comparison_basis import changes_since, comparison_basis
 from groundtune.workspace import Workspace
 
@@ -83,10 +83,9 @@ async def documents_digest(workspace: Workspace, config: Config) -> str | None:
 
 
 def _stale(workspace: Workspace, config: Config, name: str, examples: Sequence[Example]) -> Iterator[Finding]:
-    choices = read_choices(workspace)
-    if not choices or choices[-1].approach != name:
+    choice = recorded_choice(workspace, name)
+    if choice is None:
         return  # written by hand: nothing is known about what it was based on
-    choice = choices[-1]
     try:
         wordings = task_wordings(config, workspace.root)
     except GroundtuneError:

@@ -17,7 +17,7 @@ from groundtune.project.choice_check import check_choice
 from groundtune.project.validation import check_project
 from groundtune.types import Example
 from groundtune.workflows.canary import canary_examples, canary_key, read_canary
-from groundtune.workflows.choosing import Choice, read_choices
+from groundtune.workflows.choosing import Choice, recorded_choice
 from groundtune.workflows.reporting import evaluate_run
 from groundtune.workflows.runs import read_run, run_folder
 from groundtune.workspace import Workspace
@@ -60,9 +60,7 @@ def check_ship(
 ) -> ShipReport:
     """Check everything that has to be in place. examples: of all splits."""
     environ = os.environ if environ is None else environ
-    choices = read_choices(workspace)
-    name = config.answers.approach
-    choice = choices[-1] if choices and choices[-1].approach == name and name is not None else None
+    choice = recorded_choice(workspace, config.answers.approach)
     return ShipReport(
         (
             _project(workspace, environ),

@@ -48,9 +48,7 @@ class SpendReport(Displayed):
             return [Line(sums, "strong")]
         columns = ("answers", "USD", "of unknown cost")
         by_day = _sums((row.day, row) for row in self.rows)
-        by_key = sorted(
-            _sums((NAMES.get(row.key or "", row.key or ""), row) for row in self.rows), key=lambda row: -row[2]
-        )
+        by_key = sorted(_sums((_whose(row), row) for row in self.rows), key=lambda row: -row[2])
         return [
             Line(sums, "strong"),
             Table(("day", *columns), [_shown(row) for row in by_day]),

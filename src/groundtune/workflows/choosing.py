@@ -89,6 +89,16 @@ def read_choices(workspace: Workspace) -> list[Choice]:
     return [Choice(**choice) for choice in values["choices"]]
 
 
+def recorded_choice(workspace: Workspace, name: str | None) -> Choice | None:
+    """Return the latest choice if it is this approach; None where the project file was written by hand since.
+
+    name: None where the project file names no approach, so that nothing was chosen. Raises MissingError when the record
+    is damaged.
+    """
+    choices = read_choices(workspace)
+    return choices[-1] if choices and name is not None and choices[-1].approach == name else None
+
+
 async def choose(choosing: Choosing, name: str) -> Choice:
     """Make an approach the project's choice, pinned to the trained model that it uses now.
 

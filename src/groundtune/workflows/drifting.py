@@ -24,7 +24,7 @@ from groundtune.records.feedback import FeedbackLog
 from groundtune.stats.inputs import Floats
 from groundtune.stats.two_samples import far_apart
 from groundtune.stats.unlabelled import Labelled, UnlabelledAccuracy, unlabelled_accuracy
-from groundtune.workflows.choosing import read_choices
+from groundtune.workflows.choosing import recorded_choice
 from groundtune.workflows.runs import Run, read_run, run_folder
 from groundtune.workspace import Workspace
 
@@ -69,10 +69,9 @@ def read_compared(workspace: Workspace, config: Config, name: str) -> Compared |
 
 def read_compared_run(workspace: Workspace, name: str) -> Run | None:
     """Return the run that a choice came from, else the latest; None without one."""
-    choices = read_choices(workspace)
-    chosen = choices[-1].run if choices and choices[-1].approach == name else None
+    choice = recorded_choice(workspace, name)
     try:
-        return read_run(run_folder(workspace, chosen))
+        return read_run(run_folder(workspace, choice.run if choice else None))
     except MissingError:
         return None
 

@@ -1,6 +1,6 @@
 """`GET /health`: what an operator looks at each morning. What takes longer comes by itself, after the rest.
 
-`GET /healthz` and `GET /readyz`, for machines, are in health.py. Changes nothing and asks no model.
+`GET /healthz` and `GET /readyz`, for machines, are in watching/probes.py. Changes nothing and asks no model.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from groundtune.serve.errors import told
 from groundtune.serve.pages.frame import HEALTH, show
 from groundtune.serve.serving import By, Serving
 from groundtune.workflows.canary import read_canary
-from groundtune.workflows.choosing import read_choices
+from groundtune.workflows.choosing import recorded_choice
 from groundtune.workflows.kept_drift import read_kept_drift
 from groundtune.workflows.traffic import read_traffic
 from groundtune.workspace import Workspace
@@ -78,10 +78,8 @@ async def verdict(serving: By, operator: Operator) -> dict[str, Any]:
 
     async def look() -> dict[str, Any]:
         async with serving.live.lease() as project:
-            choices = await asyncio.to_thread(read_choices, project.workspace)
-            name = default_approach(project.config)
-            run = choices[-1].run if choices and choices[-1].approach == name else None
-            found = await project.averify(run)
+            choice = await asyncio.to_thread(recorded_choice, project.workspace, default_approach(project.config))
+            found = await project.averify(choice.run if choice else None)
         return {**found.summary(), "sentence": found.recorded["sentence"]}
 
     part: dict[str, Any] = await _told(look)
@@ -110,8 +108,8 @@ async def _told(look: Callable[[], Awaitable[Any]]) -> Any:
 
 
 def _choice(workspace: Workspace, config: Config) -> dict[str, Any]:
-    name, choices = default_approach(config), read_choices(workspace)
-    choice = choices[-1] if choices and choices[-1].approach == name else None
+    name = default_approach(config)
+    choice = recorded_choice(workspace, name)
     return {"approach": name, "time": choice.time if choice else None, "run": choice.run if choice else None}
 
 
